@@ -1,0 +1,81 @@
+"""Every error that wgmesh raises on purpose.
+
+MeshError
+├── InvalidInput          what was given cannot be used as it is
+│   ├── InvalidSecret     a secret that is too short or malformed
+│   ├── InvalidSetting    a flag, a file entry or an option
+│   └── MalformedMessage  bytes from the network that are not what they claim
+├── NotFound
+│   └── PeerNotFound
+├── NotReady              not now; trying again may help
+│   ├── DaemonNotRunning
+│   └── DeviceUnavailable the device could not be looked at or changed
+├── PermissionDenied
+├── AlreadyRunning        somebody else holds the interface, the socket or the lock
+├── CorruptState          a state file that must not be overwritten silently
+└── NotSupported          this version or this machine cannot do it
+
+The text of an error is one or two sentences: what happened and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class MeshError(Exception):
+    """The root of the tree."""
+
+
+class InvalidInput(MeshError):
+    """What was given cannot be used as it is."""
+
+
+class InvalidSecret(InvalidInput):
+    """A secret is too short or malformed. The text never holds the secret."""
+
+
+class InvalidSetting(InvalidInput):
+    """A flag, a file entry or an option is wrong."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+
+
+class MalformedMessage(InvalidInput):
+    """Bytes from the network are not what they claim to be."""
+
+
+class NotFound(MeshError):
+    """A named thing does not exist."""
+
+
+class PeerNotFound(NotFound):
+    """No peer, or more than one, fits a selector."""
+
+
+class NotReady(MeshError):
+    """Not now; trying again may help."""
+
+
+class DaemonNotRunning(NotReady):
+    """Nothing answers on the control socket."""
+
+
+class DeviceUnavailable(NotReady):
+    """The WireGuard device could not be looked at or changed."""
+
+
+class PermissionDenied(MeshError):
+    """The caller may not do this."""
+
+
+class AlreadyRunning(MeshError):
+    """Somebody else holds the interface, the socket or the lock."""
+
+
+class CorruptState(MeshError):
+    """A state file cannot be read and must not be overwritten silently."""
+
+
+class NotSupported(MeshError):
+    """This version or this machine cannot do it."""

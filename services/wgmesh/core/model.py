@@ -1,0 +1,358 @@
+"""The values that the services speak of.
+
+Everything here is immutable and valid by construction: whoever holds a `PublicKey` need not check its length again.
+Times are Unix seconds (wall clock), spans are seconds, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import total_ordering
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+KEY_BYTES = 32  # WireGuard paper, section 5.4: Curve25519 points and preshared keys
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A WireGuard public key. Ordered like its base64 text, as the wire protocol compares keys."""
+
+    raw: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.raw) != KEY_BYTES:
+            raise ValueError(f"a WireGuard key has {KEY_BYTES} bytes, not {len(self.raw)}")
+
+    @classmethod
+    def parse(cls, text: str) -> PublicKey:
+        """Parses the 44 character base64 form. Raises ValueError."""
+        try:
+            return cls(base64.b64decode(text, validate=True))
+        except binascii.Error as error:
+            raise ValueError(f"not a base64 key: {error}") from None
+
+    @property
+    def text(self) -> str:
+        return base64.b64encode(self.raw).decode("ascii")
+
+    @property
+    def short(self) -> str:
+        """The first 8 characters: enough to tell peers apart in a log, not enough to use."""
+        return self.text[:8]
+
+    def __lt__(self, other: PublicKey) -> bool:
+        return self.text < other.text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class PresharedKey:
+    """A WireGuard preshared key. Never shows its bytes."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        if len(raw) != KEY_BYTES:
+            raise ValueError(f"a preshared key has {KEY_BYTES} bytes, not {len(raw)}")
+        self._raw = raw
+
+    def reveal(self) -> bytes:
+        return self._raw
+
+    def __repr__(self) -> str:
+        return "PresharedKey(...)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PresharedKey) and self._raw == other._raw
+
+    def __hash__(self) -> int:
+        return hash(self._raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An IP literal and a UDP port. IPv4-mapped IPv6 addresses become IPv4; a zone is dropped."""
+
+    host: IPAddress
+    port: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"a port lies in 1..65535, not {self.port}")
+
+    @classmethod
+    def of(cls, host: str, port: int) -> Endpoint:
+        """Builds an endpoint from a literal, as sockets give it. Raises ValueError."""
+        address = ipaddress.ip_address(host.partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return cls(address, port)
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """Parses `192.0.2.1:51820` or `[2001:db8::1]:51820`. Raises ValueError, also for a host name."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isascii() or not port.isdigit() or len(port) > 5:
+            raise ValueError(f"not an address and port: {text!r}")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise ValueError(f"an IPv6 address before a port stands in brackets: {text!r}")
+        return cls.of(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if self.host.version == 6 else f"{self.host}:{self.port}"
+
+
+class CandidateSource(StrEnum):
+    """How a candidate address was learned."""
+
+    LAN = "lan"
+    OBSERVED = "observed"
+    ANNOUNCED = "announced"
+    SECOND_HAND = "second-hand"
+    STATIC = "static"
+    CACHE = "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One address at which a peer's WireGuard port may be reached, with evidence and age."""
+
+    endpoint: Endpoint
+    source: CandidateSource
+    observed_at: float
+    proven_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A member of the mesh as discovery knows it. `candidates` are best first."""
+
+    public_key: PublicKey
+    mesh_ipv4: ipaddress.IPv4Address
+    mesh_ipv6: ipaddress.IPv6Address | None = None
+    hostname: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    discovery_methods: tuple[str, ...] = ()
+    introducer: bool = False
+    routable_networks: tuple[IPNetwork, ...] = ()
+    nat_type: str = ""
+    first_seen_at: float = 0.0
+    direct_seen_at: float | None = None
+    native: bool = False
+    traceparent: str = ""
+    control_endpoint: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfDescription:
+    """What this node announces about itself."""
+
+    public_key: PublicKey
+    mesh_ipv4: ipaddress.IPv4Address
+    mesh_ipv6: ipaddress.IPv6Address
+    wireguard_port: int
+    hostname: str = ""
+    routable_networks: tuple[IPNetwork, ...] = ()
+    introducer: bool = False
+    nat_type: str = ""
+    external_endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PeerProof:
+    """Proof from the data path: WireGuard reached the peer at `endpoint`."""
+
+    public_key: PublicKey
+    endpoint: Endpoint
+    proven_at: float
+
+
+class LayerState(StrEnum):
+    """What a discovery layer is doing."""
+
+    RUNNING = "running"
+    DEGRADED = "degraded"
+    DISABLED = "disabled"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryLayer:
+    """The health of one discovery layer."""
+
+    name: str
+    state: LayerState
+    detail: str = ""
+    heard_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeersSnapshot:
+    """All that discovery knows at one revision."""
+
+    revision: int = 0
+    peers: tuple[Peer, ...] = ()
+    layers: tuple[DiscoveryLayer, ...] = ()
+    description: SelfDescription | None = None
+    exchange_port: int = 0
+    observed_endpoints: tuple[Endpoint, ...] = ()
+
+
+class Mapping(StrEnum):
+    """How a NAT chooses the external port (RFC 4787, section 4.1)."""
+
+    UNKNOWN = "unknown"
+    NONE = "none"
+    ENDPOINT_INDEPENDENT = "endpoint-independent"
+    ADDRESS_DEPENDENT = "address-dependent"
+
+    @property
+    def upstream_word(self) -> str:
+        """The word of the wire protocol (protocol notes 11.2): cone, symmetric or unknown."""
+        match self:
+            case Mapping.NONE | Mapping.ENDPOINT_INDEPENDENT:
+                return "cone"
+            case Mapping.ADDRESS_DEPENDENT:
+                return "symmetric"
+            case Mapping.UNKNOWN:
+                return "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class NatReport:
+    """How the outside sees this node."""
+
+    enabled: bool = False
+    mapping: Mapping = Mapping.UNKNOWN
+    external_endpoint: Endpoint | None = None
+    from_wireguard_port: bool = False
+    answered_at: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The measured path through the tunnel to one peer."""
+
+    public_key: PublicKey
+    rtt_s: float | None = None
+    answered_at: float | None = None
+    unanswered_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PathsSnapshot:
+    """All that nat knows at one revision."""
+
+    revision: int = 0
+    paths: tuple[Path, ...] = ()
+    report: NatReport = field(default_factory=NatReport)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredPeer:
+    """A peer as the device shall have it.
+
+    `endpoint` None leaves the endpoint to WireGuard's roaming. `routable_networks` are admitted or refused one by one.
+    """
+
+    public_key: PublicKey
+    preshared_key: PresharedKey
+    allowed_ips: frozenset[IPNetwork]
+    routable_networks: frozenset[IPNetwork] = frozenset()
+    endpoint: Endpoint | None = None
+    persistent_keepalive_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredDevice:
+    """The device as it shall be."""
+
+    addresses: tuple[IPInterface, ...]
+    listen_port: int
+    mtu: int
+    reserved_ports: frozenset[int] = frozenset()
+    peers: tuple[DesiredPeer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPeer:
+    """A peer as the device has it."""
+
+    public_key: PublicKey
+    endpoint: Endpoint | None = None
+    allowed_ips: frozenset[IPNetwork] = frozenset()
+    persistent_keepalive_s: int = 0
+    handshake_at: float | None = None
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    preshared_key: PresharedKey | None = None  # stays inside the wireguard process: the contract has no field for it
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedDevice:
+    """The device as it is."""
+
+    name: str
+    backend: str
+    listen_port: int
+    addresses: tuple[IPInterface, ...] = ()
+    mtu: int = 0
+    peers: tuple[ObservedPeer, ...] = ()
+    routes: frozenset[IPNetwork] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is, as stored by the wireguard process."""
+
+    public_key: PublicKey
+    mesh_ipv4: ipaddress.IPv4Address | None = None
+    mesh_ipv6: ipaddress.IPv6Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSnapshot:
+    """All that wireguard knows at one revision."""
+
+    revision: int
+    identity: Identity
+    device: ObservedDevice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRoute:
+    """An advertised route that was not installed, and why."""
+
+    network: IPNetwork
+    public_key: PublicKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFailure:
+    """A peer that could not be configured, and why."""
+
+    public_key: PublicKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOutcome:
+    """What applying a desired device did."""
+
+    actions: tuple[str, ...] = ()
+    refused_routes: tuple[RefusedRoute, ...] = ()
+    peer_failures: tuple[PeerFailure, ...] = ()
+    device: ObservedDevice | None = None
