@@ -1,0 +1,38 @@
+"""Turns a gRPC failure back into the error that the server raised."""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+from wgmesh.core import errors
+
+ERROR_NAME_KEY = "wgmesh-error"  # trailing metadata: the class name of the error that the server raised
+
+_BY_STATUS: dict[grpc.StatusCode, type[errors.MeshError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInput,
+    grpc.StatusCode.NOT_FOUND: errors.NotFound,
+    grpc.StatusCode.UNAVAILABLE: errors.NotReady,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.NotReady,
+    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyRunning,
+    grpc.StatusCode.UNIMPLEMENTED: errors.NotSupported,
+    grpc.StatusCode.DATA_LOSS: errors.CorruptState,
+}
+
+
+def _subclasses(root: type[errors.MeshError]) -> dict[str, type[errors.MeshError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _subclasses(child)
+    return found
+
+
+def error_from_rpc(failure: grpc.aio.AioRpcError) -> errors.MeshError:
+    """The error that stands for `failure`: by the name the server gave, else by the status code."""
+    name = next((value for key, value in failure.trailing_metadata() or () if key == ERROR_NAME_KEY), "")
+    kind = _subclasses(errors.MeshError).get(name if isinstance(name, str) else "")
+    kind = kind or _BY_STATUS.get(failure.code(), errors.MeshError)
+    text = failure.details() or f"the call failed with {failure.code().name}"
+    error = kind.__new__(kind)  # a subclass may take other arguments; the text is all that travels
+    Exception.__init__(error, text)
+    return error

@@ -1,0 +1,48 @@
+"""Client of the wireguard service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import grpc.aio
+from wgmesh.client.channel import ServiceClient
+from wgmesh.convert.device import (
+    apply_outcome_from_proto,
+    desired_device_to_proto,
+    device_snapshot_from_proto,
+    refused_route_from_proto,
+)
+from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot
+from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
+from wgmesh.v1.wireguard_service_pb2_grpc import WireGuardServiceStub
+
+APPLY_TIMEOUT_S = 30.0  # a device with 1,000 peers and as many routes takes seconds on a slow machine
+
+
+class WireGuardClient(ServiceClient):
+    """Speaks to the wireguard service on its socket."""
+
+    def __init__(self, socket_path: Path, interceptors: Sequence[grpc.aio.ClientInterceptor] = ()) -> None:
+        super().__init__(socket_path, interceptors)
+        self._stub = WireGuardServiceStub(self._channel)
+
+    async def apply_device(self, device: DesiredDevice) -> ApplyOutcome:
+        """Brings the device to the desired state. Raises DeviceUnavailable if it cannot be looked at."""
+        request = wireguard_pb2.ApplyDeviceRequest(device=desired_device_to_proto(device))
+        return apply_outcome_from_proto(await self._call(self._stub.ApplyDevice, request, APPLY_TIMEOUT_S))
+
+    async def plan_device(self, device: DesiredDevice) -> ApplyOutcome:
+        """Says what `apply_device` would do; the outcome has no device and no failures."""
+        request = wireguard_pb2.PlanDeviceRequest(device=desired_device_to_proto(device))
+        response = await self._call(self._stub.PlanDevice, request, APPLY_TIMEOUT_S)
+        refused = tuple(refused_route_from_proto(route) for route in response.refused_routes)
+        return ApplyOutcome(actions=tuple(response.actions), refused_routes=refused)
+
+    def watch_device(self) -> AsyncIterator[DeviceSnapshot]:
+        """Yields the device now and after each change, for ever."""
+        return self._watch(self._stub.WatchDevice, wireguard_pb2.WatchDeviceRequest(), device_snapshot_from_proto)
+
+    async def remove_device(self) -> None:
+        """Removes the device and everything that was set for it."""
+        await self._call(self._stub.RemoveDevice, wireguard_pb2.RemoveDeviceRequest(), APPLY_TIMEOUT_S)

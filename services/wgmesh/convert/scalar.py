@@ -1,0 +1,111 @@
+"""Times, spans, keys, addresses and endpoints."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from wgmesh.core.errors import InvalidInput
+from wgmesh.core.model import Endpoint, IPInterface, IPNetwork, PresharedKey, PublicKey
+from wgmesh.v1 import endpoint_pb2
+
+NANOSECONDS = 1_000_000_000
+
+
+def timestamp(at: float | None) -> Timestamp | None:
+    """Unix seconds to a timestamp; None stays None, which leaves a message field unset."""
+    if at is None:
+        return None
+    nanoseconds = round(at * NANOSECONDS)
+    return Timestamp(seconds=nanoseconds // NANOSECONDS, nanos=nanoseconds % NANOSECONDS)
+
+
+def seconds(message: Message, field: str) -> float | None:
+    """The Unix seconds or span in a timestamp or duration field of `message`; None if it is unset."""
+    if not message.HasField(field):
+        return None
+    value: Timestamp | Duration = getattr(message, field)
+    return value.seconds + value.nanos / NANOSECONDS
+
+
+def duration(span_s: float | None) -> Duration | None:
+    """Seconds to a duration; None stays None."""
+    if span_s is None:
+        return None
+    nanoseconds = round(span_s * NANOSECONDS)
+    return Duration(seconds=nanoseconds // NANOSECONDS, nanos=nanoseconds % NANOSECONDS)
+
+
+def public_key(raw: bytes) -> PublicKey:
+    """Raises InvalidInput unless `raw` has 32 bytes."""
+    try:
+        return PublicKey(raw)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def preshared_key(raw: bytes) -> PresharedKey:
+    """Raises InvalidInput unless `raw` has 32 bytes."""
+    try:
+        return PresharedKey(raw)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def endpoint_to_proto(endpoint: Endpoint | None) -> endpoint_pb2.Endpoint | None:
+    if endpoint is None:
+        return None
+    return endpoint_pb2.Endpoint(host=str(endpoint.host), port=endpoint.port)
+
+
+def endpoint_from_proto(message: Message, field: str) -> Endpoint | None:
+    """The endpoint in a field of `message`; None if it is unset. Raises InvalidInput."""
+    return endpoint_value(getattr(message, field)) if message.HasField(field) else None
+
+
+def endpoint_value(message: endpoint_pb2.Endpoint) -> Endpoint:
+    """Raises InvalidInput."""
+    try:
+        return Endpoint.of(message.host, message.port)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def ipv4(text: str) -> ipaddress.IPv4Address:
+    """Raises InvalidInput."""
+    try:
+        return ipaddress.IPv4Address(text)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def ipv6(text: str) -> ipaddress.IPv6Address:
+    """Raises InvalidInput."""
+    try:
+        return ipaddress.IPv6Address(text)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def network(text: str) -> IPNetwork:
+    """Raises InvalidInput, also for host bits."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def interface_address(text: str) -> IPInterface:
+    """Raises InvalidInput."""
+    try:
+        return ipaddress.ip_interface(text)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def texts(values: Iterable[object]) -> list[str]:
+    """The values as text, sorted, so that equal sets make equal messages."""
+    return sorted(str(value) for value in values)
