@@ -1,0 +1,33 @@
+"""How a process tells its parent that it is ready, or that starting it again is of no use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+READY = b"R"
+GIVE_UP = b"F"
+MAX_REASON_BYTES = 2048  # below PIPE_BUF (4096), so that one write is one piece and never blocks on an empty pipe
+
+
+@dataclass(frozen=True, slots=True)
+class ParentPipe:
+    """The writing end of the pipe to the parent. Calling it says: ready.
+
+    A parent that is gone is not an error: whoever asked for the message is not there to miss it.
+    """
+
+    descriptor: int
+
+    def __call__(self) -> None:
+        self._write(READY)
+
+    def give_up(self, reason: str) -> None:
+        """Says why another start would fail in the same way; the process must end after this."""
+        self._write(GIVE_UP + reason.encode()[:MAX_REASON_BYTES])
+
+    def _write(self, message: bytes) -> None:
+        try:
+            os.write(self.descriptor, message)
+        except BrokenPipeError:
+            return

@@ -1,0 +1,130 @@
+"""A gRPC server on a unix socket that nobody else can take away."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from wgmesh.core.errors import AlreadyRunning, InvalidSetting, NotSupported, PermissionDenied
+from wgmesh.runtime import logs
+from wgmesh.runtime.rpc_errors import ErrorInterceptor
+from wgmesh.v1 import runtime_service_pb2, runtime_service_pb2_grpc
+
+MAX_SOCKET_PATH_BYTES = 107  # unix(7): sun_path has 108 bytes, the last one is the terminating zero
+SOCKET_UMASK = 0o117  # the socket gets mode 0660: the group wgmesh may call, nobody else
+STOP_GRACE_S = 0.1  # watches never end by themselves; calls take milliseconds
+MAX_CONCURRENT_RPCS = 256  # a node has some ten callers with a few watches each
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a snapshot of some ten thousand peers
+
+RUNTIME_SERVICE = "wgmesh.v1.RuntimeService"
+
+
+@asynccontextmanager
+async def serve_unix(
+    path: Path, register: Callable[[grpc.aio.Server], None], service_names: Sequence[str]
+) -> AsyncIterator[None]:
+    """Serves what `register` adds, with health, reflection and RuntimeService, on `path` while the context is open.
+
+    Health is SERVING inside the context. Raises AlreadyRunning if a living server holds the path, InvalidSetting if
+    the path cannot be a socket, PermissionDenied, NotSupported.
+    """
+    with _claimed(path):
+        server = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS,
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ],
+        )
+        register(server)
+        runtime_service_pb2_grpc.add_RuntimeServiceServicer_to_server(RuntimeServicer(), server)
+        names = (*service_names, RUNTIME_SERVICE, health.SERVICE_NAME)
+        health_servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+        _bind(server, path)
+        await server.start()
+        try:
+            for name in ("", *names):
+                await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+            yield
+        finally:
+            await health_servicer.enter_graceful_shutdown()
+            await server.stop(STOP_GRACE_S)
+
+
+class RuntimeServicer(runtime_service_pb2_grpc.RuntimeServiceServicer):
+    """The calls that every process answers."""
+
+    async def SetLogLevel(
+        self, request: runtime_service_pb2.SetLogLevelRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> runtime_service_pb2.SetLogLevelResponse:
+        return runtime_service_pb2.SetLogLevelResponse(previous_level=logs.set_level(request.level))
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock beside the socket.
+
+    Binding alone claims nothing: gRPC replaces the socket of a living server without complaint, and removes the
+    file when it stops. The lock file stays; removing it would let two processes lock two different files.
+    """
+    _check(path)
+    lock_path = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+    except PermissionError:
+        raise PermissionDenied(f"{lock_path} may not be written. Start as root or choose another directory.") from None
+    except OSError as error:
+        raise InvalidSetting("socket path", f"{lock_path} cannot be opened ({error.strerror})") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"Another process serves {path}. Stop it first, or use another socket path.") from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def _check(path: Path) -> None:
+    length = len(os.fsencode(path))
+    if length > MAX_SOCKET_PATH_BYTES:
+        raise InvalidSetting(
+            "socket path",
+            f"{path} has {length} bytes, and a unix socket allows {MAX_SOCKET_PATH_BYTES}. Use a shorter one.",
+        )
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise InvalidSetting("socket path", f"{path.parent} is not a directory") from None
+    except PermissionError:
+        raise PermissionDenied(f"{path} may not be looked at. Start as root or choose another directory.") from None
+    if not stat.S_ISSOCK(mode):
+        raise InvalidSetting("socket path", f"{path} exists and is not a socket. Move it away or use another path.")
+
+
+def _bind(server: grpc.aio.Server, path: Path) -> None:
+    umask = os.umask(SOCKET_UMASK)
+    try:
+        path.unlink(missing_ok=True)  # a leftover of a killed process: the lock says that nobody serves it
+        server.add_insecure_port(f"unix:{path}")
+    except PermissionError:
+        raise PermissionDenied(f"{path} belongs to another user. Remove it or choose another directory.") from None
+    except RuntimeError as error:
+        raise NotSupported(f"No server can listen on {path}: {error}.") from None
+    finally:
+        os.umask(umask)

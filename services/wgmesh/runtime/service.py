@@ -1,0 +1,141 @@
+"""One process of a node: event loop, signals, logs, telemetry, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import grpc.aio
+from wgmesh.core.errors import CorruptState, InvalidInput, InvalidSetting, MeshError, NotSupported, PermissionDenied
+from wgmesh.runtime import logs
+from wgmesh.runtime.notify import ParentPipe
+from wgmesh.runtime.rpc_server import serve_unix
+from wgmesh.runtime.settings import RuntimeSettings
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_PERMISSION = 5  # the command line's code for "not permitted"
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+EXIT_UNUSABLE = 78  # EX_CONFIG of sysexits.h: another start would end the same way
+
+STOP_TIMEOUT_S = 5.0  # below the supervisor's 8 s, so that a stuck service still closes its server in order
+
+
+class Shell:
+    """What a service's main is given: its settings, a logger, and the two requests that the outside can make."""
+
+    def __init__(self, settings: RuntimeSettings, on_ready: Callable[[], None]) -> None:
+        self.settings = settings
+        self.log = logs.logger()
+        self.stopping = asyncio.Event()
+        self.reload = asyncio.Event()
+        self.is_ready = False
+        self._on_ready = on_ready
+
+    def serve(
+        self, register: Callable[[grpc.aio.Server], None], service_names: Sequence[str]
+    ) -> AbstractAsyncContextManager[None]:
+        """Serves on this service's socket while the context is open, and reports ready once health says SERVING.
+
+        `service_names` are the full names, as `wgmesh.v1.NatService`. Raises AlreadyRunning, InvalidSetting,
+        PermissionDenied, NotSupported.
+        """
+        return self._serve(register, service_names)
+
+    @asynccontextmanager
+    async def _serve(
+        self, register: Callable[[grpc.aio.Server], None], service_names: Sequence[str]
+    ) -> AsyncIterator[None]:
+        async with serve_unix(self.settings.socket_path(self.settings.service), register, service_names):
+            self.is_ready = True
+            self._on_ready()
+            self.log.info("service ready")
+            yield
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def run_service(
+    settings: RuntimeSettings,
+    main: Callable[[Shell], Awaitable[None]],
+    on_ready: Callable[[], None] = _do_nothing,
+) -> int:
+    """Runs `main` until it returns, and returns the exit code of the process.
+
+    SIGTERM sets `shell.stopping`; a main that has not returned 5 s later, or at a second SIGTERM, is cancelled. SIGHUP
+    sets `shell.reload`; SIGINT is ignored, since a terminal sends it to the supervisor as well. A MeshError ends the
+    service with one log line, any other exception with a traceback.
+    """
+    try:
+        logs.configure(settings.service, settings.interface, settings.log_level, settings.log_format)
+    except InvalidSetting as error:
+        return _give_up(str(error), EXIT_UNUSABLE, on_ready)
+    shell = Shell(settings, on_ready)
+    try:
+        asyncio.run(_supervise(shell, main))
+    except Exception as error:  # the one place where everything is caught: the process ends here
+        return _report(shell, error, on_ready)
+    return EXIT_OK
+
+
+async def _supervise(shell: Shell, main: Callable[[Shell], Awaitable[None]]) -> None:
+    async def body() -> None:
+        await main(shell)
+
+    loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop.add_signal_handler(signal.SIGHUP, shell.reload.set)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(body())
+
+        def on_terminate() -> None:
+            if shell.stopping.is_set():
+                running.cancel()
+            else:
+                shell.stopping.set()
+                loop.call_later(STOP_TIMEOUT_S, running.cancel)
+
+        loop.add_signal_handler(signal.SIGTERM, on_terminate)
+
+
+def _report(shell: Shell, error: Exception, on_ready: Callable[[], None]) -> int:
+    failures = [leaf for leaf in _leaves(error) if isinstance(leaf, MeshError)]
+    bugs = [leaf for leaf in _leaves(error) if not isinstance(leaf, MeshError)]
+    if bugs:
+        shell.log.error("service failed by a bug", exc_info=error)
+        return EXIT_BUG
+    for failure in failures:
+        shell.log.error("service failed", reason=str(failure), error=type(failure).__name__)
+    code = _exit_code(failures[0])
+    if shell.is_ready or code == EXIT_FAILED:
+        return EXIT_FAILED
+    return _give_up(str(failures[0]), code, on_ready)
+
+
+def _give_up(reason: str, code: int, on_ready: Callable[[], None]) -> int:
+    if isinstance(on_ready, ParentPipe):
+        on_ready.give_up(reason)
+    else:
+        print(f"wgmesh: {reason}", file=sys.stderr)
+    return code
+
+
+def _exit_code(failure: MeshError) -> int:
+    match failure:
+        case PermissionDenied():
+            return EXIT_PERMISSION
+        case InvalidInput() | CorruptState() | NotSupported():
+            return EXIT_UNUSABLE
+        case _:
+            return EXIT_FAILED
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for child in error.exceptions for leaf in _leaves(child)]
+    return [error]
