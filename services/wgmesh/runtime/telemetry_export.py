@@ -1,0 +1,159 @@
+"""Collects the spans and metrics of one process and sends them, bounded and quiet.
+
+The receiver may be missing, late, restarting or hanging: nothing here waits for it, logs it or grows because of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+import grpc.aio
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+
+EXPORT_INTERVAL_S = 5.0  # a scrape every 15 s sees nothing older than this
+MAX_SPANS = 2048  # OpenTelemetry's own default for a batch processor's queue
+MAX_SPANS_A_CALL = 512
+CALL_TIMEOUT_S = 2.0
+LAST_EXPORT_TIMEOUT_S = 0.4  # what stopping may cost at most
+
+METRICS_EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+TRACES_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+
+class Sink(Protocol):
+    """Where telemetry goes. Each method says whether it was taken."""
+
+    async def export_metrics(self, request: ExportMetricsServiceRequest) -> bool: ...
+
+    async def export_spans(self, request: ExportTraceServiceRequest) -> bool: ...
+
+
+class RemoteSink:
+    """The metrics process, on its unix socket. A call that fails is False, never an exception."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._socket_path = socket_path
+        self._channel: grpc.aio.Channel | None = None
+
+    async def export_metrics(self, request: ExportMetricsServiceRequest) -> bool:
+        """Sends one collection."""
+        return await self._call(METRICS_EXPORT, request.SerializeToString())
+
+    async def export_spans(self, request: ExportTraceServiceRequest) -> bool:
+        """Sends one batch of spans."""
+        return await self._call(TRACES_EXPORT, request.SerializeToString())
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    async def _call(self, method: str, payload: bytes) -> bool:
+        if not self._socket_path.exists():  # no metrics process: one stat, and no reconnecting behind our back
+            return False
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(
+                f"unix:{self._socket_path}",
+                options=[("grpc.max_reconnect_backoff_ms", int(EXPORT_INTERVAL_S * 1000))],
+            )
+        # Without serializers a call takes and gives bytes.
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(method)
+        try:
+            await call(payload, timeout=CALL_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return False
+        return True
+
+
+class SpanBuffer(SpanProcessor):
+    """Ended spans that wait for the next export. When it is full the oldest make room."""
+
+    def __init__(self, capacity: int = MAX_SPANS) -> None:
+        self._spans: deque[ReadableSpan] = deque(maxlen=capacity)
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Nothing to do: a span counts when it ends."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Keeps a sampled span."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            self._spans.append(span)
+
+    def take(self, count: int = MAX_SPANS_A_CALL) -> list[ReadableSpan]:
+        """Removes and returns up to `count` spans, oldest first."""
+        return [self._spans.popleft() for _ in range(min(count, len(self._spans)))]
+
+    def give_back(self, spans: list[ReadableSpan]) -> None:
+        """Puts spans that could not be sent back in front, as far as there is room."""
+        room = (self._spans.maxlen or 0) - len(self._spans)
+        if room > 0:
+            self._spans.extendleft(reversed(spans[-room:]))
+
+
+class Pipeline:
+    """The providers of one process and the task that empties them into a sink."""
+
+    def __init__(self, resource: Resource, interval_s: float = EXPORT_INTERVAL_S) -> None:
+        self.sink: Sink | None = None
+        self._interval_s = interval_s
+        self._spans = SpanBuffer()
+        self._reader = InMemoryMetricReader()
+        # The sampler and the exemplar filter are named, so that OTEL_* variables cannot change what a node costs.
+        self.tracer_provider = TracerProvider(ParentBased(ALWAYS_ON), resource, shutdown_on_exit=False)
+        self.tracer_provider.add_span_processor(self._spans)
+        self.meter_provider = MeterProvider(
+            [self._reader], resource, exemplar_filter=AlwaysOffExemplarFilter(), shutdown_on_exit=False
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Exports every interval while the body runs, and once more when it ends."""
+        task = asyncio.get_running_loop().create_task(self._export_forever(), name="telemetry")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.result()  # a bug in here is told, but only when it can no longer end the service
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_EXPORT_TIMEOUT_S):
+                    await self.export_once()
+            if isinstance(self.sink, RemoteSink):
+                await self.sink.close()
+
+    async def export_once(self) -> None:
+        """Sends what there is. What could not be sent is kept (spans, bounded) or sent anew next time (metrics)."""
+        if self.sink is None:
+            return
+        collected = self._reader.get_metrics_data()
+        if collected is not None and not await self.sink.export_metrics(encode_metrics(collected)):
+            return
+        while batch := self._spans.take():
+            if not await self.sink.export_spans(encode_spans(batch)):
+                self._spans.give_back(batch)
+                return
+
+    async def _export_forever(self) -> None:
+        while True:
+            await self.export_once()
+            await asyncio.sleep(self._interval_s)
