@@ -1,0 +1,54 @@
+"""The node service: builds everything, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import grpc.aio
+from wgmesh.client.discovery import DiscoveryClient
+from wgmesh.client.nat import NatClient
+from wgmesh.client.wireguard import WireGuardClient
+from wgmesh.core.errors import MeshError
+from wgmesh.core.version import VERSION
+from wgmesh.node.io.reloading import Reloading
+from wgmesh.node.io.turns import Clients, Turns
+from wgmesh.node.servicer import NodeServicer
+from wgmesh.node.settings import NodeSettings
+from wgmesh.runtime import telemetry
+from wgmesh.runtime.service import Shell
+from wgmesh.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
+
+
+async def main(shell: Shell, settings: NodeSettings) -> None:
+    """Runs the node service until it is told to stop."""
+    started_at = time.time()
+    path = shell.settings.socket_path
+    interceptors = telemetry.client_interceptors()
+    async with (
+        WireGuardClient(path("wireguard"), interceptors) as wireguard,
+        DiscoveryClient(path("discovery"), interceptors) as discovery,
+        NatClient(path("nat"), interceptors) as nat,
+    ):
+        turns = Turns(shell, settings, Clients(wireguard, discovery, nat))
+        reloading = Reloading(shell, settings, turns)
+        servicer = NodeServicer(settings, turns, discovery, reloading.reload, VERSION, started_at)
+
+        def register(server: grpc.aio.Server) -> None:
+            add_NodeServiceServicer_to_server(servicer, server)
+
+        async with shell.serve(register, ["wgmesh.v1.NodeService"]), asyncio.TaskGroup() as tasks:
+            work = [tasks.create_task(turns.run()), tasks.create_task(_reload_on_signal(shell, reloading))]
+            await shell.stopping.wait()
+            for task in work:
+                task.cancel()
+
+
+async def _reload_on_signal(shell: Shell, reloading: Reloading) -> None:
+    while True:
+        await shell.reload.wait()
+        shell.reload.clear()
+        try:
+            await reloading.reload()
+        except MeshError as error:
+            shell.log.warning("reload failed", reason=str(error))

@@ -1,0 +1,107 @@
+"""Mesh addresses: the own ones, and who owns an address that several members claim (protocol notes, 3.4).
+
+A claim that follows from the claimant's key beats one that does not, so that nobody takes an address by merely naming
+it; among equals the bytewise smaller key wins, as upstream decides. The loser gets no packets for the address until it
+has moved. A node that is the loser itself moves to the next derivation that nobody claims.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wgmesh.core.addressing import (
+    NONCES_MAX,
+    claimed_nonce,
+    derive_ipv4,
+    derive_ipv6,
+)
+from wgmesh.core.model import Identity, IPAddress, Peer, PublicKey
+from wgmesh.node.settings import NodeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddresses:
+    """This node's addresses in the mesh."""
+
+    ipv4: ipaddress.IPv4Address
+    ipv6: ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Several members claim one address."""
+
+    address: IPAddress
+    winner: PublicKey
+    losers: tuple[PublicKey, ...]
+
+
+class AddressBook:
+    """Decides who owns which mesh address. Derivations are remembered, because each costs a hash."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._derived: dict[tuple[PublicKey, IPAddress], bool] = {}
+
+    def own(self, identity: Identity, peers: Iterable[Peer]) -> OwnAddresses:
+        """The own addresses: the stored ones where they still fit, moved away from a lost contest."""
+        key = identity.public_key
+        ipv6 = derive_ipv6(key, self._settings.secret, self._settings.keys)
+        ipv4 = self._stored_ipv4(identity) or self._derive(key, 0)
+        claims = {address: claimants for address, claimants in _claims(peers).items() if address.version == 4}
+        if self._winner(ipv4, [key, *claims.get(ipv4, ())]) != key:
+            ipv4 = self._free_ipv4(key, frozenset(claims)) or ipv4
+        return OwnAddresses(ipv4, ipv6)
+
+    def contests(self, own_key: PublicKey, own: OwnAddresses, peers: Iterable[Peer]) -> tuple[Contest, ...]:
+        """All addresses with more than one claimant, each with its winner."""
+        claims = _claims(peers)
+        for address in (own.ipv4, own.ipv6):
+            claims.setdefault(address, []).append(own_key)
+        return tuple(self._contest(address, claimants) for address, claimants in claims.items() if len(claimants) > 1)
+
+    def _contest(self, address: IPAddress, claimants: list[PublicKey]) -> Contest:
+        winner = self._winner(address, claimants)
+        return Contest(address, winner, tuple(sorted(key for key in claimants if key != winner)))
+
+    def _winner(self, address: IPAddress, claimants: list[PublicKey]) -> PublicKey:
+        return min(claimants, key=lambda key: (not self._is_derived(key, address), key))
+
+    def _is_derived(self, key: PublicKey, address: IPAddress) -> bool:
+        known = self._derived.get((key, address))
+        if known is None:
+            if len(self._derived) >= _DERIVATIONS_MAX:
+                self._derived.clear()
+            known = self._derived[(key, address)] = self._follows_from_key(key, address)
+        return known
+
+    def _follows_from_key(self, key: PublicKey, address: IPAddress) -> bool:
+        settings = self._settings
+        if isinstance(address, ipaddress.IPv6Address):
+            return address == derive_ipv6(key, settings.secret, settings.keys)
+        return claimed_nonce(address, key, settings.secret, settings.keys, settings.mesh_subnet) is not None
+
+    def _stored_ipv4(self, identity: Identity) -> ipaddress.IPv4Address | None:
+        stored = identity.mesh_ipv4
+        return stored if stored is not None and stored in self._settings.mesh_ipv4_network else None
+
+    def _derive(self, key: PublicKey, nonce: int) -> ipaddress.IPv4Address:
+        return derive_ipv4(key, self._settings.secret, self._settings.keys, self._settings.mesh_subnet, nonce)
+
+    def _free_ipv4(self, key: PublicKey, taken: frozenset[IPAddress]) -> ipaddress.IPv4Address | None:
+        derivations = (self._derive(key, nonce) for nonce in range(NONCES_MAX + 1))
+        return next((address for address in derivations if address not in taken), None)
+
+
+_DERIVATIONS_MAX = 4096  # twice the addresses of the 1,000 peers that discovery holds at most, with room for changes
+
+
+def _claims(peers: Iterable[Peer]) -> dict[IPAddress, list[PublicKey]]:
+    claims: dict[IPAddress, list[PublicKey]] = {}
+    for peer in peers:
+        for address in (peer.mesh_ipv4, peer.mesh_ipv6):
+            if address is not None:
+                claims.setdefault(address, []).append(peer.public_key)
+    return claims

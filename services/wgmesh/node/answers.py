@@ -1,0 +1,181 @@
+"""What clients are told: the state of the node and of its peers, as messages of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wgmesh.convert.device import refused_route_to_proto
+from wgmesh.convert.nat import nat_report_to_proto
+from wgmesh.convert.peer import layer_to_proto
+from wgmesh.convert.scalar import duration, endpoint_to_proto, texts, timestamp
+from wgmesh.core.errors import PeerNotFound
+from wgmesh.core.model import ApplyOutcome, IPNetwork, ObservedPeer, Path, Peer, PublicKey
+from wgmesh.node.composition import Composition, World, path_word
+from wgmesh.node.liveness import Liveness, Verdict
+from wgmesh.node.settings import NodeSettings
+from wgmesh.v1 import node_service_pb2 as node_pb2
+
+SHOWN_CHOICES_MAX = 8  # enough to find the right peer in an ambiguity, few enough for one line
+
+_STATES = {
+    Liveness.CONNECTING: node_pb2.PeerStatus.STATE_CONNECTING,
+    Liveness.CONNECTED: node_pb2.PeerStatus.STATE_CONNECTED,
+    Liveness.STALE: node_pb2.PeerStatus.STATE_STALE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One finished turn of the node: what was observed, concluded and done."""
+
+    world: World
+    composition: Composition
+    outcome: ApplyOutcome = field(default_factory=ApplyOutcome)
+    advertised: tuple[IPNetwork, ...] = ()
+    services: Mapping[str, bool] = field(default_factory=dict)
+    problem: str = ""
+
+
+def peer_statuses(picture: Picture) -> tuple[node_pb2.PeerStatus, ...]:
+    """All peers, by host name and key."""
+    device = picture.world.device
+    observed = {peer.public_key: peer for peer in device.peers} if device else {}
+    paths = {path.public_key: path for path in picture.world.paths.paths}
+    failures = {failure.public_key: failure.reason for failure in picture.outcome.peer_failures}
+    verdicts = picture.composition.verdicts
+    peers = (peer for peer in picture.world.peers.peers if peer.public_key in verdicts)
+    return tuple(
+        _peer_status(
+            peer,
+            observed.get(peer.public_key),
+            verdicts[peer.public_key],
+            paths.get(peer.public_key),
+            failures.get(peer.public_key, ""),
+        )
+        for peer in sorted(peers, key=lambda peer: (peer.hostname, peer.public_key))
+    )
+
+
+def _peer_status(
+    peer: Peer, observed: ObservedPeer | None, verdict: Verdict, path: Path | None, failure: str
+) -> node_pb2.PeerStatus:
+    seen = [at for at in (peer.direct_seen_at, verdict.proven_at) if at is not None]
+    candidate = peer.candidates[0].endpoint if peer.candidates else None
+    return node_pb2.PeerStatus(
+        public_key=peer.public_key.raw,
+        hostname=peer.hostname,
+        mesh_ipv4=str(peer.mesh_ipv4),
+        mesh_ipv6=str(peer.mesh_ipv6 or ""),
+        state=node_pb2.PeerStatus.STATE_REFUSED if failure else _STATES[verdict.liveness],
+        reason=failure or verdict.reason,
+        path=path_word(peer, observed, verdict),
+        endpoint=endpoint_to_proto(observed.endpoint if observed and observed.endpoint else candidate),
+        handshake_time=timestamp(observed.handshake_at if observed else None),
+        rx_bytes=observed.rx_bytes if observed else 0,
+        tx_bytes=observed.tx_bytes if observed else 0,
+        round_trip_time=duration(path.rtt_s if path else None),
+        last_seen_time=timestamp(max(seen) if seen else None),
+        discovery_methods=peer.discovery_methods,
+        routable_networks=texts(peer.routable_networks),
+        introducer=peer.introducer,
+        nat_type=peer.nat_type,
+        native=peer.native,
+    )
+
+
+def select_peer(statuses: tuple[node_pb2.PeerStatus, ...], selector: str) -> node_pb2.PeerStatus:
+    """Finds one peer by key, unique key prefix, host name or mesh address. Raises PeerNotFound."""
+    wanted = selector.strip()
+    keyed = {PublicKey(status.public_key).text: status for status in statuses}
+    if wanted in keyed:
+        return keyed[wanted]
+    named = [status for status in statuses if wanted in (status.hostname, status.mesh_ipv4, status.mesh_ipv6)]
+    found = named or [status for key, status in keyed.items() if wanted and key.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise PeerNotFound(
+            f"no peer has the key, key prefix, host name or mesh address {wanted!r}; `wgmesh peers list` shows all"
+        )
+    choices = ", ".join(_choice(status) for status in found[:SHOWN_CHOICES_MAX])
+    raise PeerNotFound(f"{len(found)} peers fit {wanted!r}: {choices}; use a longer key prefix or the mesh address")
+
+
+def _choice(status: node_pb2.PeerStatus) -> str:
+    return f"{status.hostname or '?'} {PublicKey(status.public_key).text[:12]} {status.mesh_ipv4}"
+
+
+def status(
+    settings: NodeSettings, picture: Picture | None, version: str, started_at: float
+) -> node_pb2.GetStatusResponse:
+    """The status of this node; before the first turn only what is known without the other services."""
+    response = node_pb2.GetStatusResponse(
+        version=version,
+        interface=settings.interface,
+        hostname=settings.hostname,
+        mesh_subnet=str(settings.mesh_ipv4_network),
+        mesh_ipv6_prefix=str(settings.keys.ipv6_network),
+        mesh_fingerprint=settings.keys.network_id[:8].hex(),
+        exchange_port=settings.keys.gossip_port,
+        start_time=timestamp(started_at),
+    )
+    if picture is not None:
+        _add_picture(response, settings, picture)
+    return response
+
+
+def _add_picture(response: node_pb2.GetStatusResponse, settings: NodeSettings, picture: Picture) -> None:
+    world, composition = picture.world, picture.composition
+    response.public_key = world.identity.public_key.raw
+    response.mesh_ipv4 = str(composition.addresses.ipv4)
+    response.mesh_ipv6 = str(composition.addresses.ipv6)
+    if world.device is not None:
+        response.backend = world.device.backend
+        response.listen_port = world.device.listen_port
+        response.mtu = world.device.mtu
+    response.exchange_port = world.peers.exchange_port or settings.keys.gossip_port
+    verdicts = composition.verdicts.values()
+    response.active_peer_count = sum(verdict.liveness is Liveness.CONNECTED for verdict in verdicts)
+    response.total_peer_count = len(composition.verdicts)
+    response.nat.CopyFrom(nat_report_to_proto(world.paths.report))
+    response.layers.extend(layer_to_proto(layer) for layer in world.peers.layers)
+    response.warnings.extend(warnings(settings, picture))
+    response.refused_routes.extend(refused_route_to_proto(route) for route in picture.outcome.refused_routes)
+    response.routable_networks.extend(texts(picture.advertised))
+    response.services.extend(
+        node_pb2.ServiceHealth(name=name, connected=connected) for name, connected in sorted(picture.services.items())
+    )
+
+
+def warnings(settings: NodeSettings, picture: Picture) -> list[node_pb2.Warning]:
+    """What the operator should know, each with what to do."""
+    world, composition = picture.world, picture.composition
+    names = {peer.public_key: peer.hostname or peer.public_key.short for peer in world.peers.peers}
+    found = []
+    if picture.problem:
+        found.append(node_pb2.Warning(code="device-unavailable", text=picture.problem))
+    if not settings.secret.is_known_version:
+        found.append(
+            node_pb2.Warning(
+                code="uri-version", text="The secret's URI has a version other than v1; this node speaks v1."
+            )
+        )
+    for key in sorted(composition.foreign_subnet):
+        found.append(
+            node_pb2.Warning(
+                code="foreign-subnet",
+                text=f"{names[key]} has a mesh address outside {settings.mesh_ipv4_network}: "
+                "start all nodes of the mesh with the same --mesh-subnet.",
+            )
+        )
+    for contest in composition.contests:
+        losers = ", ".join(names.get(key, "this node") for key in contest.losers)
+        winner = names.get(contest.winner, "this node")
+        found.append(
+            node_pb2.Warning(
+                code="address-collision",
+                text=f"{contest.address} is claimed by {winner}, which keeps it, and by {losers}, which must move.",
+            )
+        )
+    return found

@@ -1,0 +1,108 @@
+"""Who starts a handshake, when, and towards which candidate.
+
+WireGuard left alone is slow in two cases: an initiation that arrives before the responder knows the initiator is lost
+and repeated only after 5 s, and two ends that initiate at once can spoil each other's handshake several times. So of
+two nodes of this implementation the one with the smaller key initiates, and the other waits without an endpoint, which
+keeps its device from initiating. A first handshake that does not come is hurried by leaving the peer out of one
+composition: the device forgets its retry timer, and the next composition initiates at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from wgmesh.core.model import Endpoint, ObservedPeer, Peer, PublicKey
+from wgmesh.node.liveness import REJECT_AFTER_S
+
+KEEPALIVE_S = 25  # upstream's value: below the 30 s after which common NATs forget a UDP flow
+PASSIVE_NATIVE_S = (
+    1.5  # several hurried tries of the other side; then it is probably behind a NAT that needs our packet
+)
+PASSIVE_FOREIGN_S = 6.0  # upstream configures its peers on a 5 s tick and initiates by itself
+HURRY_GAPS_S = (0.25, 0.5, 1.0, 2.0, 4.0)  # between first tries: the responder learns of us within milliseconds
+RETRY_GAP_S = 6.0  # above WireGuard's own retry of 5 s, so that it is used before the next candidate is tried
+TRIES_ON_BEST = 2  # before other candidates are tried: the first try often comes before the responder is ready
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The tries to complete a first handshake with one peer."""
+
+    started_at: float
+    active_at: float
+    try_count: int = 0
+    next_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """How a peer shall be configured in this composition."""
+
+    present: bool = True
+    endpoint: Endpoint | None = None
+    keepalive_s: int = KEEPALIVE_S
+
+
+class HandshakeTable:
+    """The attempts of all peers. `next_at` says when a composition is due."""
+
+    def __init__(self, own_key: PublicKey) -> None:
+        self._own_key = own_key
+        self._attempts: dict[PublicKey, Attempt] = {}
+
+    def keep(self, keys: Iterable[PublicKey]) -> None:
+        """Forgets the attempts of all other peers."""
+        wanted = frozenset(keys)
+        self._attempts = {key: attempt for key, attempt in self._attempts.items() if key in wanted}
+
+    def next_at(self) -> float | None:
+        return min((attempt.next_at for attempt in self._attempts.values()), default=None)
+
+    def approach(self, peer: Peer, observed: ObservedPeer | None, now: float) -> Approach:
+        """Decides how `peer` shall be configured at `now`, given what the device has of it."""
+        handshake_at = observed.handshake_at if observed else None
+        if handshake_at is not None and now - handshake_at < REJECT_AFTER_S:
+            self._attempts.pop(peer.public_key, None)
+            return Approach()  # connected: WireGuard's roaming knows the endpoint better than anybody
+        attempt = self._attempts.get(peer.public_key)
+        if attempt is None:
+            attempt = self._begin(peer, had_handshake=handshake_at is not None, now=now)
+        if now < attempt.active_at:
+            self._attempts[peer.public_key] = attempt
+            return Approach(keepalive_s=0)
+        if not peer.candidates:
+            self._attempts[peer.public_key] = replace(attempt, next_at=now + RETRY_GAP_S)
+            return Approach(keepalive_s=0)
+        if now < attempt.next_at and attempt.try_count > 0:
+            self._attempts[peer.public_key] = attempt
+            return Approach(endpoint=_candidate(peer, attempt.try_count))
+        return self._try_next(peer, attempt, observed, now)
+
+    def _begin(self, peer: Peer, had_handshake: bool, now: float) -> Attempt:
+        active_at = now + self._patience(peer, had_handshake)
+        return Attempt(started_at=now, active_at=active_at, next_at=active_at)
+
+    def _patience(self, peer: Peer, had_handshake: bool) -> float:
+        """Seconds to wait for the other side's initiation."""
+        if had_handshake:
+            return 0.0  # a tunnel that fell silent: there is no first initiation to collide with
+        if not peer.native:
+            return PASSIVE_FOREIGN_S
+        return 0.0 if self._own_key < peer.public_key else PASSIVE_NATIVE_S
+
+    def _try_next(self, peer: Peer, attempt: Attempt, observed: ObservedPeer | None, now: float) -> Approach:
+        if observed is not None and observed.handshake_at is None:
+            # Leave it out once; the composition that follows at once finds it absent and initiates.
+            self._attempts[peer.public_key] = replace(attempt, next_at=now)
+            return Approach(present=False)
+        hurried = observed is None and attempt.try_count < len(HURRY_GAPS_S)
+        gap_s = HURRY_GAPS_S[attempt.try_count] if hurried else RETRY_GAP_S
+        attempt = replace(attempt, try_count=attempt.try_count + 1, next_at=now + gap_s)
+        self._attempts[peer.public_key] = attempt
+        return Approach(endpoint=_candidate(peer, attempt.try_count))
+
+
+def _candidate(peer: Peer, try_count: int) -> Endpoint:
+    index = max(0, try_count - TRIES_ON_BEST) % len(peer.candidates)
+    return peer.candidates[index].endpoint

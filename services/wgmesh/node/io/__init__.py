@@ -1,0 +1,1 @@
+"""The node's event loop side: watches of the other services, and the turns."""

@@ -1,0 +1,201 @@
+"""The turns of the node: look at everything, compose, apply, tell. A change only says that it is time for a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from wgmesh.client.discovery import DiscoveryClient
+from wgmesh.client.nat import NatClient
+from wgmesh.client.wireguard import WireGuardClient
+from wgmesh.core.errors import MeshError
+from wgmesh.core.model import (
+    ApplyOutcome,
+    DesiredDevice,
+    IPNetwork,
+    ObservedDevice,
+    PathsSnapshot,
+    PeerProof,
+    PeersSnapshot,
+    PublicKey,
+    SelfDescription,
+)
+from wgmesh.node.answers import Picture
+from wgmesh.node.composition import Composer, Composition, World
+from wgmesh.node.io.journeys import Journeys
+from wgmesh.node.io.measurements import Measurements
+from wgmesh.node.settings import NodeSettings
+from wgmesh.runtime.service import Shell
+from wgmesh.runtime.snapshots import SnapshotCell
+
+QUIET_TURN_S = 30.0  # a turn without any change heals what nobody reported
+RETRY_S = 0.3  # after a failed call: a killed service is back in less than a second
+PROOFS_EVERY_S = 15.0  # discovery takes a proof as fresh for minutes, so its age need not be exact
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The other services."""
+
+    wireguard: WireGuardClient
+    discovery: DiscoveryClient
+    nat: NatClient
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was last applied, and what the device looked like just after."""
+
+    desired: DesiredDevice
+    shape: object
+    at: float
+
+
+class Turns:
+    """Owns the latest snapshots and the picture made of them."""
+
+    def __init__(self, shell: Shell, settings: NodeSettings, clients: Clients) -> None:
+        self._shell = shell
+        self._settings = settings
+        self._clients = clients
+        self._due = asyncio.Event()
+        self._world: World | None = None
+        self._peers = PeersSnapshot()
+        self._paths = PathsSnapshot()
+        self._composer: Composer | None = None
+        self._applied: Applied | None = None
+        self._outcome = ApplyOutcome()
+        self._told: tuple[frozenset[PublicKey], float] = (frozenset(), 0.0)
+        self._problem = ""
+        self._journeys = Journeys()
+        self._measurements = Measurements()
+        self.advertised: tuple[IPNetwork, ...] = settings.advertise_routes
+        self.pictures: SnapshotCell[Picture | None] = SnapshotCell(None)
+
+    def advertise(self, networks: tuple[IPNetwork, ...]) -> None:
+        """Advertises `networks` from the next turn on, which is due at once."""
+        self.advertised = networks
+        self._due.set()
+
+    async def run(self) -> None:
+        """Takes turns for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_device())
+            tasks.create_task(self._follow_peers())
+            tasks.create_task(self._follow_paths())
+            tasks.create_task(self._take_turns())
+
+    async def _follow_device(self) -> None:
+        async for snapshot in self._clients.wireguard.watch_device():
+            if self._composer is None:
+                self._composer = Composer(self._settings, snapshot.identity.public_key)
+                self._shell.log.info("identity known", public_key=snapshot.identity.public_key.text)
+            self._world = World(snapshot.identity, snapshot.device)
+            self._due.set()
+
+    async def _follow_peers(self) -> None:
+        async for snapshot in self._clients.discovery.watch_peers():
+            self._peers = snapshot
+            self._due.set()
+
+    async def _follow_paths(self) -> None:
+        async for snapshot in self._clients.nat.watch_paths():
+            self._paths = snapshot
+            self._due.set()
+
+    async def _take_turns(self) -> None:
+        async for _ in self._turn_times():
+            if self._world is None or self._composer is None:
+                continue
+            started = time.perf_counter()
+            try:
+                await self._turn(self._composer, replace(self._world, peers=self._peers, paths=self._paths))
+                self._note_problem("")
+            except MeshError as error:
+                self._note_problem(str(error))
+            self._measurements.turn_took(time.perf_counter() - started)
+
+    def _note_problem(self, problem: str) -> None:
+        if problem and problem != self._problem:
+            self._shell.log.warning("turn failed", reason=problem)
+        self._problem = problem
+
+    async def _turn_times(self) -> AsyncIterator[None]:
+        while True:
+            try:
+                await asyncio.wait_for(self._due.wait(), self._wait_s())
+            except TimeoutError:
+                pass  # a turn is due by time, not by a change
+            self._due.clear()
+            yield
+
+    def _wait_s(self) -> float:
+        if self._problem:
+            return RETRY_S
+        picture = self.pictures.value
+        next_at = picture.composition.next_at if picture else None
+        return QUIET_TURN_S if next_at is None else min(max(next_at - time.time(), 0.0), QUIET_TURN_S)
+
+    async def _turn(self, composer: Composer, world: World) -> None:
+        now = time.time()
+        composition = composer.compose(world, now)
+        self._journeys.follow(world.peers.peers, composition.verdicts)
+        if self._must_apply(composition, world.device, now):
+            world = replace(world, device=await self._apply(composition, now))
+        self._publish(world, composition)
+        await self._tell(composer.describe(world, composition.addresses, self.advertised), composition.proofs, now)
+
+    def _must_apply(self, composition: Composition, device: ObservedDevice | None, now: float) -> bool:
+        last = self._applied
+        return (
+            last is None
+            or last.desired != composition.device
+            or last.shape != shape(device)
+            or now - last.at >= QUIET_TURN_S
+        )
+
+    async def _apply(self, composition: Composition, now: float) -> ObservedDevice | None:
+        with self._journeys.context(composition.device.peers):
+            outcome = await self._clients.wireguard.apply_device(composition.device)
+        self._applied = Applied(composition.device, shape(outcome.device), now)
+        if self._world is not None:
+            self._world = replace(self._world, device=outcome.device)
+        for refused in set(outcome.refused_routes) - set(self._outcome.refused_routes):
+            self._shell.log.warning("route refused", network=str(refused.network), reason=refused.reason)
+        for failure in set(outcome.peer_failures) - set(self._outcome.peer_failures):
+            self._shell.log.warning("peer not configured", peer=failure.public_key.short, reason=failure.reason)
+        self._outcome = outcome
+        if outcome.actions:
+            self._shell.log.debug("device changed", actions=list(outcome.actions))
+        return outcome.device
+
+    def _publish(self, world: World, composition: Composition) -> None:
+        services = {
+            "wireguard": self._clients.wireguard.connected,
+            "discovery": self._clients.discovery.connected,
+            "nat": self._clients.nat.connected,
+        }
+        picture = Picture(world, composition, self._outcome, self.advertised, services, self._problem)
+        self._measurements.show(picture)
+        self.pictures.publish(picture)
+
+    async def _tell(self, description: SelfDescription | None, proofs: tuple[PeerProof, ...], now: float) -> None:
+        """Tells discovery who we are and what is proven, if it does not know that already."""
+        if description is None:
+            return
+        keys = frozenset(proof.public_key for proof in proofs)
+        told_keys, told_at = self._told
+        if self._peers.description == description and keys == told_keys and now - told_at < PROOFS_EVERY_S:
+            return
+        await self._clients.discovery.set_self(description, proofs)
+        self._told = (keys, now)
+
+
+def shape(device: ObservedDevice | None) -> object:
+    """What of a device only changes when somebody sets it; traffic and roaming are left out."""
+    if device is None:
+        return None
+    peers = frozenset((peer.public_key, peer.allowed_ips, peer.persistent_keepalive_s) for peer in device.peers)
+    return (device.listen_port, frozenset(device.addresses), device.mtu, device.routes, peers)

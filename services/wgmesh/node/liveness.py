@@ -1,0 +1,62 @@
+"""Whether packets flow to a peer: claimed only from proof on the data path, and always with an age."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wgmesh.core.model import ObservedPeer, PublicKey
+
+# specification
+REJECT_AFTER_S = 180.0  # WireGuard paper, section 6.1: no session outlives this without a new handshake
+
+
+class Liveness(StrEnum):
+    """A verdict on one configured peer."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict, when it was last proven, and why it is not CONNECTED."""
+
+    liveness: Liveness
+    proven_at: float | None = None
+    reason: str = ""
+
+
+class TrafficMemory:
+    """Remembers when the received bytes of each peer last grew.
+
+    Only received bytes count: a device counts its own handshake retries as sent (weakness 80).
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[PublicKey, tuple[int, float | None]] = {}
+
+    def observe(self, peers: Iterable[ObservedPeer], now: float) -> None:
+        """Takes the counters of all peers of the device; peers that are gone are forgotten."""
+        self._seen = {peer.public_key: self._advance(peer, now) for peer in peers}
+
+    def _advance(self, peer: ObservedPeer, now: float) -> tuple[int, float | None]:
+        before = self._seen.get(peer.public_key)
+        if before is None or peer.rx_bytes < before[0]:
+            return peer.rx_bytes, None  # the first look, or counters that started again: no growth was seen
+        return peer.rx_bytes, now if peer.rx_bytes > before[0] else before[1]
+
+    def grew_at(self, key: PublicKey) -> float | None:
+        return self._seen.get(key, (0, None))[1]
+
+
+def judge(peer: ObservedPeer | None, grew_at: float | None, now: float) -> Verdict:
+    """Judges a peer from its handshake and its traffic. `peer` None means that the device does not have it."""
+    if peer is None or peer.handshake_at is None:
+        return Verdict(Liveness.CONNECTING, None, "no handshake has completed yet")
+    proven_at = max(peer.handshake_at, grew_at or 0.0)
+    if now - proven_at < REJECT_AFTER_S:
+        return Verdict(Liveness.CONNECTED, proven_at)
+    return Verdict(Liveness.STALE, proven_at, f"nothing was received for {int(now - proven_at)} s")

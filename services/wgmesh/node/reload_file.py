@@ -1,0 +1,66 @@
+"""The file `<state-dir>/<interface>.reload`: what may change while the node runs (upstream's format).
+
+Lines are `key=value`; blank lines and lines that start with `#` are skipped; keys ignore case. The last of several equal
+keys counts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from wgmesh.core.model import IPNetwork
+
+LOG_LEVELS = ("debug", "info", "warn", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRequest:
+    """What the file asks for; None means unchanged. `problems` are lines that were not understood."""
+
+    advertise_routes: tuple[IPNetwork, ...] | None = None
+    log_level: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+def parse_reload_file(text: str) -> ReloadRequest:
+    """Parses the file. Never raises: a bad line or a bad network is reported and changes nothing."""
+    routes: tuple[IPNetwork, ...] | None = None
+    level: str | None = None
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        key, equals, value = (part.strip() for part in stripped.partition("="))
+        match key.lower() if equals else None:
+            case None:
+                problems.append(f"line {number}: expected key=value")
+            case "advertise-routes":
+                routes, bad = _networks(value)
+                problems += [f"line {number}: {problem}" for problem in bad]
+            case "log-level" if value.lower() in LOG_LEVELS:
+                level = value.lower()
+            case "log-level" if not value:
+                pass
+            case "log-level":
+                problems.append(f"line {number}: log-level is one of {', '.join(LOG_LEVELS)}, not {value!r}")
+            case _:
+                problems.append(f"line {number}: {key!r} cannot be changed while the node runs; restart it instead")
+    return ReloadRequest(routes, level, tuple(problems))
+
+
+def _networks(value: str) -> tuple[tuple[IPNetwork, ...], list[str]]:
+    networks: dict[IPNetwork, None] = {}
+    bad: list[str] = []
+    for text in filter(None, (part.strip() for part in value.split(","))):
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            bad.append(f"{text!r} is not a network in CIDR form")
+            continue
+        if network.prefixlen == 0:
+            bad.append(f"{text} is a default route, which is never advertised")
+            continue
+        networks[network] = None
+    return tuple(networks), bad

@@ -1,0 +1,82 @@
+"""The control socket: unpack, look at the picture, pack."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import grpc.aio
+from wgmesh.client.discovery import DiscoveryClient
+from wgmesh.convert.scalar import duration, endpoint_to_proto, seconds
+from wgmesh.core.errors import InvalidInput
+from wgmesh.core.model import Endpoint
+from wgmesh.node.answers import peer_statuses, select_peer, status
+from wgmesh.node.io.turns import Turns
+from wgmesh.node.settings import NodeSettings
+from wgmesh.v1 import node_service_pb2 as node_pb2
+from wgmesh.v1.node_service_pb2_grpc import NodeServiceServicer
+
+PROBE_TIMEOUT_MAX_S = 60.0
+
+Context = grpc.aio.ServicerContext[object, object]
+
+
+class NodeServicer(NodeServiceServicer):
+    """Serves clients from the latest picture."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        turns: Turns,
+        discovery: DiscoveryClient,
+        reload: Callable[[], Awaitable[tuple[list[str], list[str]]]],
+        version: str,
+        started_at: float,
+    ) -> None:
+        self._settings = settings
+        self._turns = turns
+        self._discovery = discovery
+        self._reload = reload
+        self._version = version
+        self._started_at = started_at
+
+    def _peers(self) -> tuple[node_pb2.PeerStatus, ...]:
+        picture = self._turns.pictures.value
+        return peer_statuses(picture) if picture else ()
+
+    async def GetStatus(self, request: node_pb2.GetStatusRequest, context: Context) -> node_pb2.GetStatusResponse:
+        return status(self._settings, self._turns.pictures.value, self._version, self._started_at)
+
+    async def ListPeers(self, request: node_pb2.ListPeersRequest, context: Context) -> node_pb2.ListPeersResponse:
+        return node_pb2.ListPeersResponse(peers=self._peers())
+
+    async def GetPeer(self, request: node_pb2.GetPeerRequest, context: Context) -> node_pb2.GetPeerResponse:
+        return node_pb2.GetPeerResponse(peer=select_peer(self._peers(), request.selector))
+
+    async def WatchPeers(
+        self, request: node_pb2.NodeServiceWatchPeersRequest, context: Context
+    ) -> AsyncIterator[node_pb2.NodeServiceWatchPeersResponse]:
+        revision = 0
+        async for picture in self._turns.pictures.watch():
+            revision += 1
+            peers = peer_statuses(picture) if picture else ()
+            yield node_pb2.NodeServiceWatchPeersResponse(revision=revision, peers=peers)
+
+    async def ProbePeer(self, request: node_pb2.ProbePeerRequest, context: Context) -> node_pb2.ProbePeerResponse:
+        port = request.endpoint.port or self._settings.keys.gossip_port
+        try:
+            endpoint = Endpoint.of(request.endpoint.host, port)
+        except ValueError as error:
+            raise InvalidInput(f"cannot probe {request.endpoint.host!r}: {error}") from None
+        timeout_s = min(seconds(request, "timeout") or 10.0, PROBE_TIMEOUT_MAX_S)
+        result = await self._discovery.probe_address(endpoint, timeout_s)
+        return node_pb2.ProbePeerResponse(
+            public_key=result.public_key.raw,
+            hostname=result.hostname,
+            mesh_ipv4=str(result.mesh_ipv4),
+            round_trip_time=duration(result.rtt_s),
+            observed_endpoint=endpoint_to_proto(result.observed_endpoint),
+        )
+
+    async def Reload(self, request: node_pb2.ReloadRequest, context: Context) -> node_pb2.ReloadResponse:
+        changes, problems = await self._reload()
+        return node_pb2.ReloadResponse(changes=changes, problems=problems)

@@ -1,0 +1,41 @@
+"""What the node service is told at start."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wgmesh.core.keyschedule import MeshKeys
+from wgmesh.core.model import IPNetwork
+from wgmesh.core.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """The node service's share of the settings; `keys` derive from `secret`."""
+
+    secret: Secret
+    keys: MeshKeys = field(repr=False)
+    interface: str
+    hostname: str
+    state_dir: Path
+    listen_port: int
+    mtu: int
+    mesh_subnet: ipaddress.IPv4Network | None = None
+    advertise_routes: tuple[IPNetwork, ...] = ()
+    ipv6: bool = True
+    introducer: bool = False
+
+    @property
+    def mesh_ipv4_network(self) -> ipaddress.IPv4Network:
+        return self.mesh_subnet or self.keys.default_ipv4_network
+
+    @property
+    def reserved_ports(self) -> frozenset[int]:
+        """UDP ports that WireGuard must not take: the exchange, the DHT and the LAN group."""
+        return frozenset({self.keys.gossip_port, self.keys.dht_port, self.keys.lan_port})
+
+    @property
+    def reload_file(self) -> Path:
+        return self.state_dir / f"{self.interface}.reload"
