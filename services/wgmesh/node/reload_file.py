@@ -1,7 +1,7 @@
 """The file `<state-dir>/<interface>.reload`: what may change while the node runs (upstream's format).
 
-Lines are `key=value`; blank lines and lines that start with `#` are skipped; keys ignore case. The last of several equal
-keys counts.
+Lines are `key=value`; blank lines and lines that start with `#` are skipped; keys ignore case. Of several equal keys
+the last counts.
 """
 
 from __future__ import annotations

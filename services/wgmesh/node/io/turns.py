@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from wgmesh.client.discovery import DiscoveryClient
@@ -124,10 +125,8 @@ class Turns:
 
     async def _turn_times(self) -> AsyncIterator[None]:
         while True:
-            try:
+            with suppress(TimeoutError):  # a turn may be due by time, not by a change
                 await asyncio.wait_for(self._due.wait(), self._wait_s())
-            except TimeoutError:
-                pass  # a turn is due by time, not by a change
             self._due.clear()
             yield
 
