@@ -1,0 +1,103 @@
+"""Series -> the Prometheus text format, version 0.0.4.
+
+prometheus_client writes the text, so that escaping and numbers are its concern. Here series become its families.
+
+A summary has no form in OpenTelemetry's SDK. It arrives as a gauge whose points carry the label `quantile`, beside
+counters with the same name plus `_sum` and `_count`; the three become one family.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
+from wgmesh.metrics.samples import Buckets, Kind, Labels, Series
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+QUANTILE = "quantile"
+SUMMARY_PARTS = ("_sum", "_count")
+
+
+def render(series: Iterable[Series]) -> bytes:
+    """Returns the text of all series. Series of one name must have one kind; of two kinds the first stays."""
+    return generate_latest(_Families(families_of(series)))  # type: ignore[arg-type]  # only collect() is used
+
+
+class _Families:
+    """What prometheus_client wants of a registry."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families)
+
+
+def families_of(series: Iterable[Series]) -> list[Metric]:
+    """Groups series into families, ordered by name."""
+    by_name: dict[str, list[Series]] = defaultdict(list)
+    for one in series:
+        if not by_name[one.name] or by_name[one.name][0].kind is one.kind:
+            by_name[one.name].append(one)
+    summaries = {name for name in by_name if _is_summary(name, by_name)}
+    parts = {name + part for name in summaries for part in SUMMARY_PARTS}
+    return [
+        _summary(name, by_name) if name in summaries else _family(name, by_name[name])
+        for name in sorted(by_name)
+        if name not in parts
+    ]
+
+
+def _is_summary(name: str, by_name: Mapping[str, Sequence[Series]]) -> bool:
+    found = by_name[name]
+    if found[0].kind is not Kind.GAUGE or not all(QUANTILE in dict(one.labels) for one in found):
+        return False
+    return all(part in by_name and by_name[part][0].kind is Kind.COUNTER for part in (name + p for p in SUMMARY_PARTS))
+
+
+def _family(name: str, found: Sequence[Series]) -> Metric:
+    first = found[0]
+    # prometheus_client knows a counter by its name without `_total` and writes the suffix itself.
+    base = name.removesuffix("_total") if first.kind is Kind.COUNTER else name
+    family = Metric(base, first.help or name, first.kind.value)
+    for one, labels in _distinct(found):
+        if isinstance(one.value, Buckets):
+            _add_buckets(family, base, labels, one.value)
+        else:
+            suffix = "_total" if one.kind is Kind.COUNTER else ""
+            family.add_sample(base + suffix, labels, one.value)
+    return family
+
+
+def _add_buckets(family: Metric, name: str, labels: dict[str, str], buckets: Buckets) -> None:
+    bounds = (*buckets.bounds, float("inf"))
+    total = 0
+    for bound, total in zip(bounds, accumulate(buckets.counts), strict=True):
+        family.add_sample(f"{name}_bucket", {**labels, "le": floatToGoString(bound)}, total)
+    family.add_sample(f"{name}_count", labels, total)
+    family.add_sample(f"{name}_sum", labels, buckets.sum)
+
+
+def _summary(name: str, by_name: Mapping[str, Sequence[Series]]) -> Metric:
+    family = Metric(name, by_name[name][0].help or name, "summary")
+    for part in ("", *SUMMARY_PARTS):
+        for one, labels in _distinct(by_name[name + part]):
+            assert isinstance(one.value, float)
+            family.add_sample(name + part, labels, one.value)
+    return family
+
+
+def _distinct(found: Sequence[Series]) -> Iterator[tuple[Series, dict[str, str]]]:
+    """Yields each series with its labels. Two services that export the very same series are told apart by `service`.
+
+    A page that repeats a series is refused by Prometheus as a whole.
+    """
+    times: Counter[Labels] = Counter(one.labels for one in found)
+    for one in found:
+        labels = dict(one.labels)
+        yield one, {**labels, "service": one.service} if times[one.labels] > 1 else labels
