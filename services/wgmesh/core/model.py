@@ -311,6 +311,7 @@ class ObservedDevice:
     mtu: int = 0
     peers: tuple[ObservedPeer, ...] = ()
     routes: frozenset[IPNetwork] = frozenset()
+    up: bool = True  # administratively up; a device that is down carries nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,68 @@
+"""What the reconciler needs of a WireGuard device. `io/` has the real one, the tests a fake one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from wgmesh.core.errors import DeviceUnavailable
+from wgmesh.core.model import ObservedDevice, ObservedPeer, PublicKey
+from wgmesh.wireguard.admission import ForeignRoutes
+from wgmesh.wireguard.plan import Action, SetPeer
+
+
+class PortBusy(DeviceUnavailable):
+    """The UDP port is taken by another program."""
+
+
+class DeviceGone(DeviceUnavailable):
+    """The device vanished or stopped answering: nothing more can be done with it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelState:
+    """What WireGuard itself knows of a device. `public_key` None: it has no private key."""
+
+    public_key: PublicKey | None
+    listen_port: int
+    peers: tuple[ObservedPeer, ...] = ()
+
+
+class Tunnel(Protocol):
+    """The WireGuard part of a device: the kernel's, or a userspace program's. Raises like Device."""
+
+    @property
+    def name(self) -> str:
+        """What status shows: `kernel`, or the name of the program."""
+
+    async def read(self) -> TunnelState:
+        """Looks at key, port and peers."""
+
+    async def set_private_key(self, private_key: bytes) -> None: ...
+
+    async def set_listen_port(self, port: int) -> None: ...
+
+    async def set_peer(self, action: SetPeer) -> None: ...
+
+    async def remove_peer(self, public_key: PublicKey) -> None: ...
+
+
+class Device(Protocol):
+    """One WireGuard device that is ours, or does not exist yet.
+
+    Every method raises DeviceUnavailable if the host could not be looked at or changed (which is never the same as
+    "nothing is there"), PermissionDenied without CAP_NET_ADMIN, and AlreadyRunning if an interface of the name exists
+    that is not ours; such an interface is left alone.
+    """
+
+    async def observe(self) -> ObservedDevice | None:
+        """Looks at everything. None: no such interface exists."""
+
+    async def foreign_routes(self) -> ForeignRoutes:
+        """Returns the routes of the main table that are not ours and do not go through our interface."""
+
+    async def busy_ports(self) -> frozenset[int]:
+        """Returns the UDP ports that are taken now, ours among them."""
+
+    async def apply(self, action: Action) -> None:
+        """Does one action. Raises NotSupported where this host cannot, PortBusy for a listen port that is taken."""

@@ -1,0 +1,262 @@
+"""The device of one node on Linux: netlink for the link, and the kernel or a userspace program for WireGuard."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from wgmesh.core.errors import AlreadyRunning, DeviceUnavailable, MeshError, NotSupported, PermissionDenied
+from wgmesh.core.model import ObservedDevice
+from wgmesh.wireguard.admission import ForeignRoutes
+from wgmesh.wireguard.device import DeviceGone, Tunnel, TunnelState
+from wgmesh.wireguard.identity import public_key_of
+from wgmesh.wireguard.io.kernel import open_kernel_tunnel
+from wgmesh.wireguard.io.netlink import Link, Links, open_links
+from wgmesh.wireguard.io.userspace import open_userspace_tunnel, socket_path, start_program
+from wgmesh.wireguard.plan import (
+    Action,
+    AddAddress,
+    AddRoute,
+    BringUp,
+    CreateDevice,
+    RemoveAddress,
+    RemoveDevice,
+    RemovePeer,
+    RemoveRoute,
+    SetListenPort,
+    SetMtu,
+    SetPeer,
+)
+from wgmesh.wireguard.ports import parse_udp_table
+
+# The table of the calling thread's network namespace; /proc/net is that of the process.
+UDP_TABLES = (Path("/proc/thread-self/net/udp"), Path("/proc/thread-self/net/udp6"))
+
+STOP_TIMEOUT_S = 2.0  # a userspace program ends a few milliseconds after its interface
+STOP_POLL_S = 0.01
+
+
+class LinuxDevice:
+    """See Device. `birth_mark` is a file that exists while an interface is created and has no key yet."""
+
+    def __init__(self, interface: str, private_key: bytes, links: Links, birth_mark: Path) -> None:
+        self._interface = interface
+        self._private_key = private_key
+        self._public_key = public_key_of(private_key)
+        self._links = links
+        self._birth_mark = birth_mark
+        self._link: Link | None = None
+        self._tunnel: Tunnel | None = None
+        self._tunnel_stack = AsyncExitStack()
+        self._program: subprocess.Popen[bytes] | None = None
+
+    async def observe(self) -> ObservedDevice | None:
+        self._reap()
+        link = await self._links.find(self._interface)
+        if link is None:
+            await self._forget()
+            return None
+        tunnel = await self._tunnel_of(link)
+        state = await tunnel.read()
+        self._require_ours(state)
+        self._link = link
+        return ObservedDevice(
+            name=self._interface,
+            backend=tunnel.name,
+            listen_port=state.listen_port,
+            addresses=await self._links.addresses(link.index),
+            mtu=link.mtu,
+            peers=state.peers,
+            routes=await self._links.own_routes(link.index),
+            up=link.up,
+        )
+
+    async def refresh(self, last: ObservedDevice) -> ObservedDevice | None:
+        """Looks at WireGuard's part alone and takes the rest from `last`: cheap enough for every second."""
+        if self._tunnel is None:
+            return await self.observe()
+        try:
+            state = await self._tunnel.read()
+        except DeviceGone:
+            return await self.observe()
+        self._require_ours(state)
+        return replace(last, listen_port=state.listen_port, peers=state.peers)
+
+    async def foreign_routes(self) -> ForeignRoutes:
+        link = await self._links.find(self._interface)
+        return await self._links.foreign_routes(link.index if link else None)
+
+    async def busy_ports(self) -> frozenset[int]:
+        try:
+            return frozenset().union(*(parse_udp_table(path.read_text()) for path in UDP_TABLES if path.exists()))
+        except OSError as error:
+            raise DeviceUnavailable(f"Could not read the table of UDP sockets: {error.strerror}.") from None
+
+    async def apply(self, action: Action) -> None:
+        match action:
+            case CreateDevice():
+                await self._create()
+            case RemoveDevice():
+                await self._remove()
+            case SetPeer():
+                await self._ours().set_peer(action)
+            case RemovePeer(public_key):
+                await self._ours().remove_peer(public_key)
+            case SetListenPort(port):
+                await self._ours().set_listen_port(port)
+            case _:
+                await self._apply_to_link(action, self._index())
+
+    async def sweep(self) -> None:
+        """Removes an interface that an earlier life of ours created and was killed before it got a key."""
+        link = await self._links.find(self._interface)
+        if link is not None and self._birth_mark.exists():
+            tunnel = await self._tunnel_of(link)
+            if (await tunnel.read()).public_key is None:
+                self._link = link
+                await self._remove()
+        self._birth_mark.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """Lets go of the device and leaves it as it is."""
+        await self._forget()
+
+    async def _apply_to_link(self, action: Action, index: int) -> None:
+        match action:
+            case SetMtu(mtu):
+                await self._links.set_mtu(index, mtu)
+            case AddAddress(address):
+                await self._links.add_address(index, address)
+            case RemoveAddress(address):
+                await self._links.remove_address(index, address)
+            case BringUp():
+                await self._links.bring_up(index)
+            case AddRoute(network, _):
+                await self._links.add_route(index, network)
+            case RemoveRoute(network):
+                await self._links.remove_route(index, network)
+
+    async def _create(self) -> None:
+        self._mark_birth()
+        created = False
+        try:
+            try:
+                await self._links.create_wireguard(self._interface)
+            except NotSupported:
+                await self._create_in_userspace()
+            created = True
+            await self._take_over()
+        except MeshError:
+            if created:
+                await self._undo_creation()
+            self._birth_mark.unlink(missing_ok=True)
+            raise
+        self._birth_mark.unlink(missing_ok=True)
+
+    async def _create_in_userspace(self) -> None:
+        async with open_userspace_tunnel(self._interface) as tunnel:
+            if await tunnel.is_alive():
+                raise AlreadyRunning(
+                    f"Another WireGuard program serves {socket_path(self._interface)} already. "
+                    "End it, or choose another interface name."
+                )
+            self._program = await start_program(self._interface, tunnel)
+
+    async def _take_over(self) -> None:
+        link = await self._links.find(self._interface)
+        if link is None:
+            raise DeviceGone(f"Interface {self._interface} vanished while it was created.")
+        tunnel = await self._tunnel_of(link)
+        await tunnel.set_private_key(self._private_key)
+        self._link = link
+
+    async def _undo_creation(self) -> None:
+        link = await self._links.find(self._interface)
+        if link is not None:
+            await self._links.delete(link.index)
+        await self._forget()
+
+    async def _remove(self) -> None:
+        await self._links.delete(self._index())
+        if self._program is not None:
+            await self._wait_for_program(self._program)
+        await self._forget()
+
+    async def _wait_for_program(self, program: subprocess.Popen[bytes]) -> None:
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                while program.poll() is None:
+                    await asyncio.sleep(STOP_POLL_S)
+        except TimeoutError:
+            program.kill()
+            program.wait()
+        self._program = None
+
+    async def _tunnel_of(self, link: Link) -> Tunnel:
+        """Returns the way to speak to an existing interface. Raises AlreadyRunning if it is none of WireGuard's."""
+        if self._tunnel is not None and self._link is not None and self._link.index == link.index:
+            return self._tunnel
+        await self._forget()
+        if link.kind == "wireguard":
+            self._tunnel = await self._tunnel_stack.enter_async_context(open_kernel_tunnel(self._interface))
+            return self._tunnel
+        if link.kind == "tun":
+            tunnel = await self._tunnel_stack.enter_async_context(open_userspace_tunnel(self._interface))
+            if await tunnel.is_alive():
+                self._tunnel = tunnel
+                return tunnel
+        raise AlreadyRunning(
+            f"Interface {self._interface} exists and is no WireGuard device of this node "
+            f"(it is a {link.kind or 'hardware'} interface). Remove it, or choose another name with --interface."
+        )
+
+    def _require_ours(self, state: TunnelState) -> None:
+        if state.public_key == self._public_key:
+            return
+        whose = f"the key {state.public_key.short}..." if state.public_key else "no key"
+        raise AlreadyRunning(
+            f"Interface {self._interface} exists with {whose}, which is not this node's. It was not touched: "
+            f"remove it with `ip link del {self._interface}`, or choose another name with --interface."
+        )
+
+    def _ours(self) -> Tunnel:
+        if self._tunnel is None:
+            raise DeviceGone(f"Interface {self._interface} does not exist.")
+        return self._tunnel
+
+    def _index(self) -> int:
+        if self._link is None:
+            raise DeviceGone(f"Interface {self._interface} does not exist.")
+        return self._link.index
+
+    async def _forget(self) -> None:
+        self._link = self._tunnel = None
+        await self._tunnel_stack.aclose()
+
+    def _reap(self) -> None:
+        if self._program is not None and self._program.poll() is not None:
+            self._program = None
+
+    def _mark_birth(self) -> None:
+        try:
+            self._birth_mark.touch(mode=0o600)
+        except OSError as error:
+            raise PermissionDenied(
+                f"Could not write to {self._birth_mark.parent}: {error.strerror}. Choose a writable --state-dir."
+            ) from None
+
+
+@asynccontextmanager
+async def open_device(interface: str, private_key: bytes, state_dir: Path) -> AsyncIterator[LinuxDevice]:
+    """Opens the device `interface`, which need not exist yet. Leaving the context leaves the device as it is."""
+    async with open_links() as links:
+        device = LinuxDevice(interface, private_key, links, state_dir / f"{interface}.creating")
+        try:
+            await device.sweep()
+            yield device
+        finally:
+            await device.close()

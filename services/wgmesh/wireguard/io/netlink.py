@@ -1,0 +1,200 @@
+"""Links, addresses and routes through rtnetlink."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyroute2 import AsyncIPRoute, NetlinkError
+from wgmesh.core.errors import DeviceUnavailable, MeshError, NotSupported, PermissionDenied
+from wgmesh.core.model import IPInterface, IPNetwork
+from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
+from wgmesh.wireguard.device import DeviceGone
+
+# Marks our routes, so that nobody else's are ever taken for ours. 187 is free in iproute2's rt_protos, and the daemons
+# that choose their own numbers (zebra, bird, babel and friends) all lie elsewhere.
+ROUTE_PROTOCOL = 187
+
+_MAIN_TABLE = 254  # rtnetlink(7), RT_TABLE_MAIN
+_KERNEL_PROTOCOL = 2  # rtnetlink(7), RTPROT_KERNEL: routes that come with an address
+_UP = 0x1  # netdevice(7), IFF_UP
+_SCOPE_LINK = 253
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_ROUTE_TYPES = {6: "a blackhole route", 7: "an unreachable route", 8: "a prohibiting route", 9: "a throw route"}
+_UNICAST = 1
+_LINK_LOCAL = ipaddress.ip_network("fe80::/10")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One network interface. `kind` is the kernel's word (wireguard, tun, veth ...), empty for hardware."""
+
+    index: int
+    kind: str
+    mtu: int
+    up: bool
+
+
+class Links:
+    """The rtnetlink socket. Raises DeviceUnavailable, PermissionDenied and NotSupported."""
+
+    def __init__(self, netlink: AsyncIPRoute) -> None:
+        self._netlink = netlink
+
+    async def find(self, name: str) -> Link | None:
+        try:
+            (message,) = await self._netlink.link("get", ifname=name)
+        except NetlinkError as error:
+            if error.code == errno.ENODEV:
+                return None
+            raise translate(error, f"look at interface {name}") from None
+        kind = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or ""
+        return Link(message.get("index"), kind, message.get_attr("IFLA_MTU"), bool(message.get("flags") & _UP))
+
+    async def addresses(self, index: int) -> tuple[IPInterface, ...]:
+        """Returns the addresses in a stable order, without IPv6 link-local ones, which are the kernel's own."""
+        found: set[IPInterface] = set()
+        with translated("read the addresses"):
+            async for message in await self._netlink.get_addr(index=index):
+                if message.get("index") != index:
+                    continue
+                # For a point-to-point device IFA_ADDRESS is the other end, and IFA_LOCAL is missing in IPv6.
+                text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+                address = ipaddress.ip_interface(f"{text}/{message.get('prefixlen')}")
+                if address.ip not in _LINK_LOCAL:
+                    found.add(address)
+        return tuple(sorted(found, key=lambda address: (address.version, int(address.ip))))
+
+    async def own_routes(self, index: int) -> frozenset[IPNetwork]:
+        """Returns the networks that we routed through the interface."""
+        return frozenset(
+            [
+                _destination(message)
+                async for message in self._main_routes()
+                if message.get_attr("RTA_OIF") == index and message.get("proto") == ROUTE_PROTOCOL
+            ]
+        )
+
+    async def foreign_routes(self, index: int | None) -> ForeignRoutes:
+        """Returns all routes of the main table but those through the interface `index`."""
+        names = await self._names()
+        routes = []
+        async for message in self._main_routes():
+            for interface in _interfaces(message):
+                if interface == index:
+                    continue
+                name = names.get(interface, f"interface {interface}") if interface else _type_name(message)
+                connected = bool(interface) and message.get("proto") == _KERNEL_PROTOCOL
+                routes.append(ForeignRoute(_destination(message), name, connected))
+        return ForeignRoutes(tuple(routes))
+
+    async def create_wireguard(self, name: str) -> None:
+        """Creates a kernel WireGuard interface. Raises NotSupported where the kernel has none."""
+        try:
+            await self._netlink.link("add", ifname=name, kind="wireguard")
+        except NetlinkError as error:
+            if error.code == errno.EOPNOTSUPP:
+                raise NotSupported("This kernel has no WireGuard module.") from None
+            raise translate(error, f"create interface {name}") from None
+
+    async def delete(self, index: int) -> None:
+        with translated("remove the interface"):
+            await self._netlink.link("del", index=index)
+
+    async def set_mtu(self, index: int, mtu: int) -> None:
+        with translated(f"set MTU {mtu}"):
+            await self._netlink.link("set", index=index, mtu=mtu)
+
+    async def bring_up(self, index: int) -> None:
+        with translated("bring the interface up"):
+            await self._netlink.link("set", index=index, state="up")
+
+    async def add_address(self, index: int, address: IPInterface) -> None:
+        with translated(f"add address {address}"):
+            await self._netlink.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+
+    async def remove_address(self, index: int, address: IPInterface) -> None:
+        with translated(f"remove address {address}"):
+            await self._netlink.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+
+    async def add_route(self, index: int, network: IPNetwork) -> None:
+        """Adds, never replaces: a route of somebody else with this destination makes it fail."""
+        with translated(f"route {network}"):
+            await self._netlink.route("add", **_route(index, network))
+
+    async def remove_route(self, index: int, network: IPNetwork) -> None:
+        with translated(f"remove route {network}"):
+            await self._netlink.route("del", **_route(index, network))
+
+    async def _main_routes(self) -> AsyncIterator[Any]:
+        for family in _FAMILIES:
+            with translated("read the routes"):
+                async for message in await self._netlink.get_routes(family=family, table=_MAIN_TABLE):
+                    if message.get_attr("RTA_TABLE") == _MAIN_TABLE:
+                        yield message
+
+    async def _names(self) -> dict[int, str]:
+        with translated("read the interfaces"):
+            return {m.get("index"): m.get_attr("IFLA_IFNAME") async for m in await self._netlink.get_links()}
+
+
+@asynccontextmanager
+async def open_links() -> AsyncIterator[Links]:
+    """Opens rtnetlink in the network namespace of the calling thread."""
+    async with AsyncIPRoute() as netlink:
+        yield Links(netlink)
+
+
+class translated:
+    """Turns a NetlinkError inside the block into an error of ours. `doing` completes "could not ..."."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, NetlinkError):
+            raise translate(error, self._doing) from None
+
+
+def translate(error: NetlinkError, doing: str) -> MeshError:
+    """Returns our error for a netlink one. `doing` completes "could not ..."."""
+    if error.code in (errno.EPERM, errno.EACCES):
+        return PermissionDenied(f"Could not {doing}: this needs the capability CAP_NET_ADMIN. Start wgmesh as root.")
+    if error.code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
+        return NotSupported(f"Could not {doing}: this kernel does not support it.")
+    if error.code in (errno.ENODEV, errno.ENXIO):
+        return DeviceGone(f"Could not {doing}: the interface is gone. Was it removed by hand?")
+    return DeviceUnavailable(f"Could not {doing}: the kernel said {errno.errorcode.get(error.code, error.code)}.")
+
+
+def _route(index: int, network: IPNetwork) -> dict[str, Any]:
+    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+    route = {"dst": str(network), "oif": index, "proto": ROUTE_PROTOCOL, "table": _MAIN_TABLE, "family": family}
+    return route | {"scope": _SCOPE_LINK} if network.version == 4 else route
+
+
+def _destination(message: Any) -> IPNetwork:
+    unspecified = "0.0.0.0" if message.get("family") == socket.AF_INET else "::"
+    return ipaddress.ip_network(f"{message.get_attr('RTA_DST') or unspecified}/{message.get('dst_len')}")
+
+
+def _interfaces(message: Any) -> tuple[int, ...]:
+    """The interfaces a route goes through: several for a multipath route, 0 for one that goes nowhere."""
+    if message.get("type") != _UNICAST:
+        return (0,)
+    hops = message.get_attr("RTA_MULTIPATH")
+    if hops:
+        return tuple(hop["oif"] for hop in hops)
+    return (message.get_attr("RTA_OIF") or 0,)
+
+
+def _type_name(message: Any) -> str:
+    return _ROUTE_TYPES.get(message.get("type"), "another route")

@@ -1,0 +1,168 @@
+"""Userspace WireGuard: starting the program and speaking to its control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from wgmesh.core.errors import DeviceUnavailable, NotSupported
+from wgmesh.core.model import PublicKey
+from wgmesh.wireguard import uapi
+from wgmesh.wireguard.device import DeviceGone, PortBusy, TunnelState
+from wgmesh.wireguard.identity import public_key_of
+from wgmesh.wireguard.plan import SetPeer
+
+SOCKET_DIRECTORY = Path("/var/run/wireguard")  # fixed by the programs themselves
+PROGRAM_VARIABLE = "WG_QUICK_USERSPACE_IMPLEMENTATION"  # the name that wg-quick(8) gave it
+DEFAULT_PROGRAM = "wireguard-go"
+
+START_TIMEOUT_S = 5.0  # measured: 10 ms; a loaded small machine may take a hundred times longer
+START_POLL_S = 0.005
+ANSWER_TIMEOUT_S = 5.0
+ANSWER_BYTES_MAX = 64 * 1024 * 1024  # 1,000 peers take about 0.6 MB
+
+
+class UserspaceTunnel:
+    """The device behind one control socket. See Tunnel for what it raises."""
+
+    def __init__(self, name: str, socket_path: Path) -> None:
+        self.name = name
+        self._path = socket_path
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._turn = asyncio.Lock()
+
+    async def read(self) -> TunnelState:
+        answer = await self._exchange(uapi.GET_REQUEST)
+        self._check(answer, "read the WireGuard device")
+        state = uapi.parse_state(answer)
+        public_key = public_key_of(state.private_key) if state.private_key else None
+        return TunnelState(public_key, state.listen_port, state.peers)
+
+    async def set_private_key(self, private_key: bytes) -> None:
+        await self._set(uapi.private_key_request(private_key), "set the private key")
+
+    async def set_listen_port(self, port: int) -> None:
+        await self._set(uapi.listen_port_request(port), f"listen on UDP port {port}")
+
+    async def set_peer(self, action: SetPeer) -> None:
+        await self._set(uapi.set_peer_request(action), f"configure peer {action.public_key.short}")
+
+    async def remove_peer(self, public_key: PublicKey) -> None:
+        await self._set(uapi.remove_peer_request(public_key), f"remove peer {public_key.short}")
+
+    async def is_alive(self) -> bool:
+        """Whether a program answers on the socket. A stale socket file answers nothing."""
+        try:
+            await self._exchange(uapi.GET_REQUEST)
+        except DeviceUnavailable:
+            return False
+        return True
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+    async def _set(self, request: bytes, doing: str) -> None:
+        self._check(await self._exchange(request), doing)
+
+    def _check(self, answer: bytes, doing: str) -> None:
+        number = uapi.parse_error_number(answer)
+        if not number:
+            return
+        # After an error the program drops the rest of the transaction and its connection.
+        self.close()
+        if number == errno.EADDRINUSE:
+            raise PortBusy(f"Could not {doing}: it is taken.")
+        word = errno.errorcode.get(number, str(number))
+        raise DeviceUnavailable(f"Could not {doing}: {self.name} said {word}.")
+
+    async def _exchange(self, request: bytes) -> bytes:
+        async with self._turn:
+            try:
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    return await self._send_and_receive(request)
+            except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError) as error:
+                self.close()
+                raise DeviceGone(
+                    f"{self.name} does not answer on {self._path} ({type(error).__name__}). Is it still running?"
+                ) from None
+
+    async def _send_and_receive(self, request: bytes) -> bytes:
+        if self._streams is None or self._streams[0].at_eof():
+            self.close()
+            self._streams = await asyncio.open_unix_connection(self._path, limit=ANSWER_BYTES_MAX)
+        reader, writer = self._streams
+        writer.write(request)
+        await writer.drain()
+        return await reader.readuntil(uapi.ANSWER_END)
+
+
+def program_path() -> str:
+    """Returns the program to start. Raises NotSupported with what to install."""
+    name = os.environ.get(PROGRAM_VARIABLE) or DEFAULT_PROGRAM
+    found = shutil.which(name)
+    if found is None:
+        raise NotSupported(
+            f"This kernel has no WireGuard and the program {name} was not found. "
+            f"Install the package {DEFAULT_PROGRAM}, or name another program in {PROGRAM_VARIABLE}."
+        )
+    return found
+
+
+def program_name() -> str:
+    """Returns what status shows for a userspace device."""
+    return Path(os.environ.get(PROGRAM_VARIABLE) or DEFAULT_PROGRAM).name
+
+
+def socket_path(interface: str) -> Path:
+    return SOCKET_DIRECTORY / f"{interface}.sock"
+
+
+@asynccontextmanager
+async def open_userspace_tunnel(interface: str) -> AsyncIterator[UserspaceTunnel]:
+    """Connects, when first used, to the program that serves `interface`."""
+    tunnel = UserspaceTunnel(program_name(), socket_path(interface))
+    try:
+        yield tunnel
+    finally:
+        tunnel.close()
+
+
+async def start_program(interface: str, tunnel: UserspaceTunnel) -> subprocess.Popen[bytes]:
+    """Starts the program for `interface` and waits until it answers. Raises DeviceUnavailable, NotSupported.
+
+    It gets its own session and no pipe to us, so that it outlives this process, even a SIGKILL of our whole group: the
+    tunnels keep carrying traffic and the next start takes the device over.
+    """
+    program = program_path()
+    process = subprocess.Popen(
+        [program, "-f", interface],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        close_fds=True,
+        env={"PATH": os.environ.get("PATH", os.defpath), "LOG_LEVEL": "silent"},
+    )
+    with suppress(TimeoutError):
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while process.poll() is None:
+                if await tunnel.is_alive():
+                    return process
+                await asyncio.sleep(START_POLL_S)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+        problem = f"did not answer within {START_TIMEOUT_S:.0f} s"
+    else:
+        problem = f"ended at once with code {process.returncode}"
+    raise DeviceUnavailable(
+        f"{program} {problem}. Check that /dev/net/tun can be opened and {SOCKET_DIRECTORY} be written by this user."
+    )

@@ -1,0 +1,238 @@
+"""The steps from the device as it is to the device as it shall be.
+
+Two laws, tested as properties: applying the plan reaches the target, and a device in the target state needs no step.
+
+Rules that are easy to miss:
+- An endpoint in the target is a hint. While WireGuard itself proves another endpoint by a handshake of the last 180 s
+  (the peer roamed), that one stays: it is the better knowledge.
+- A target endpoint of None, and a listen port of 0, leave to WireGuard what it has.
+- Removals come before additions, and peers that lose networks before peers that gain some: giving an allowed IP to one
+  peer silently takes it from another.
+- The target must be admitted: no network with two owners.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wgmesh.core.model import (
+    DesiredDevice,
+    DesiredPeer,
+    Endpoint,
+    IPInterface,
+    IPNetwork,
+    ObservedDevice,
+    ObservedPeer,
+    PresharedKey,
+    PublicKey,
+)
+
+# WireGuard paper, section 6.1, Reject-After-Time: a session older than this carries nothing any more.
+HANDSHAKE_LIVE_S = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDevice:
+    """Create the interface with this node's private key, which the device itself holds."""
+
+    def describe(self) -> str:
+        return "create the interface"
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtu:
+    """Set the MTU, in bytes."""
+
+    mtu: int
+
+    def describe(self) -> str:
+        return f"set MTU {self.mtu}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAddress:
+    """Take an address off the interface."""
+
+    address: IPInterface
+
+    def describe(self) -> str:
+        return f"remove address {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress:
+    """Put an address on the interface."""
+
+    address: IPInterface
+
+    def describe(self) -> str:
+        return f"add address {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class BringUp:
+    """Bring the interface up."""
+
+    def describe(self) -> str:
+        return "bring the interface up"
+
+
+@dataclass(frozen=True, slots=True)
+class SetListenPort:
+    """Listen on this UDP port."""
+
+    port: int
+
+    def describe(self) -> str:
+        return f"listen on port {self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePeer:
+    """Remove a peer with all it has."""
+
+    public_key: PublicKey
+
+    def describe(self) -> str:
+        return f"remove peer {self.public_key.short}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetPeer:
+    """Add a peer, or change the parts that are not None. `allowed_ips` replaces the whole set."""
+
+    public_key: PublicKey
+    new: bool = False
+    preshared_key: PresharedKey | None = None
+    endpoint: Endpoint | None = None
+    allowed_ips: frozenset[IPNetwork] | None = None
+    persistent_keepalive_s: int | None = None
+
+    def describe(self) -> str:
+        parts = []
+        if self.endpoint is not None:
+            parts.append(f"endpoint {self.endpoint}")
+        if self.allowed_ips is not None:
+            parts.append(f"allowed IPs {', '.join(sorted(map(str, self.allowed_ips))) or 'none'}")
+        if self.persistent_keepalive_s is not None:
+            parts.append(f"keepalive {self.persistent_keepalive_s} s")
+        if self.preshared_key is not None:
+            parts.append("a preshared key")
+        return f"{'add' if self.new else 'change'} peer {self.public_key.short}: {'; '.join(parts) or 'nothing else'}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRoute:
+    """Stop routing a network into the tunnel."""
+
+    network: IPNetwork
+
+    def describe(self) -> str:
+        return f"remove route {self.network}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoute:
+    """Route a network into the tunnel, for a peer that advertises it."""
+
+    network: IPNetwork
+    public_key: PublicKey
+
+    def describe(self) -> str:
+        return f"add route {self.network} to peer {self.public_key.short}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDevice:
+    """Remove the interface with all it has: peers, addresses and routes go with it."""
+
+    def describe(self) -> str:
+        return "remove the interface"
+
+
+Action = (
+    CreateDevice
+    | RemoveDevice
+    | SetMtu
+    | RemoveAddress
+    | AddAddress
+    | BringUp
+    | SetListenPort
+    | RemovePeer
+    | SetPeer
+    | RemoveRoute
+    | AddRoute
+)
+
+
+def plan(target: DesiredDevice, observed: ObservedDevice | None, now: float) -> tuple[Action, ...]:
+    """Returns the actions in the order to apply them. `now` is Unix seconds, the clock of the observed handshakes."""
+    current = observed or ObservedDevice(name="", backend="", listen_port=0, up=False)
+    actions: list[Action] = [] if observed else [CreateDevice()]
+    routes = {network: peer.public_key for peer in target.peers for network in peer.routable_networks}
+    actions += [RemoveRoute(network) for network in _in_order(current.routes - routes.keys())]
+    actions += _plan_link(target, current)
+    actions += _plan_peers(target, current, now)
+    # A link that is brought up has lost its routes: what was observed on a link that is down does not count.
+    present = current.routes if current.up else frozenset()
+    actions += [AddRoute(network, routes[network]) for network in _in_order(frozenset(routes.keys() - present))]
+    return tuple(actions)
+
+
+def plan_removal(observed: ObservedDevice | None) -> tuple[Action, ...]:
+    """Returns what leaves nothing behind."""
+    return (RemoveDevice(),) if observed else ()
+
+
+def is_live(peer: ObservedPeer, now: float) -> bool:
+    """Whether a handshake of the last 180 s proves the path. A clock that was set back proves nothing."""
+    return peer.handshake_at is not None and abs(now - peer.handshake_at) < HANDSHAKE_LIVE_S
+
+
+def _plan_link(target: DesiredDevice, current: ObservedDevice) -> list[Action]:
+    actions: list[Action] = []
+    if target.mtu != current.mtu:
+        actions.append(SetMtu(target.mtu))
+    wanted, present = frozenset(target.addresses), frozenset(current.addresses)
+    actions += [RemoveAddress(address) for address in current.addresses if address not in wanted]
+    actions += [AddAddress(address) for address in target.addresses if address not in present]
+    if not current.up:
+        actions.append(BringUp())
+    # After BringUp, because a port that is taken is reported only by a device that is up.
+    if target.listen_port not in (0, current.listen_port):
+        actions.append(SetListenPort(target.listen_port))
+    return actions
+
+
+def _plan_peers(target: DesiredDevice, current: ObservedDevice, now: float) -> list[Action]:
+    wanted = {peer.public_key for peer in target.peers}
+    present = {peer.public_key: peer for peer in current.peers}
+    removals = [RemovePeer(peer.public_key) for peer in current.peers if peer.public_key not in wanted]
+    losing: list[SetPeer] = []
+    gaining: list[SetPeer] = []
+    for peer in target.peers:
+        was = present.get(peer.public_key)
+        change = _plan_peer(peer, was, now)
+        if change is None:
+            continue
+        loses = was is not None and change.allowed_ips is not None and not was.allowed_ips <= change.allowed_ips
+        (losing if loses else gaining).append(change)
+    return [*removals, *losing, *gaining]
+
+
+def _plan_peer(peer: DesiredPeer, was: ObservedPeer | None, now: float) -> SetPeer | None:
+    if was is None:
+        return SetPeer(
+            peer.public_key, True, peer.preshared_key, peer.endpoint, peer.allowed_ips, peer.persistent_keepalive_s
+        )
+    endpoint = None if peer.endpoint == was.endpoint or is_live(was, now) else peer.endpoint
+    preshared_key = None if peer.preshared_key == was.preshared_key else peer.preshared_key
+    allowed_ips = None if peer.allowed_ips == was.allowed_ips else peer.allowed_ips
+    keepalive = None if peer.persistent_keepalive_s == was.persistent_keepalive_s else peer.persistent_keepalive_s
+    if endpoint is None and preshared_key is None and allowed_ips is None and keepalive is None:
+        return None
+    return SetPeer(peer.public_key, False, preshared_key, endpoint, allowed_ips, keepalive)
+
+
+def _in_order(networks: frozenset[IPNetwork]) -> list[IPNetwork]:
+    return sorted(networks, key=lambda network: (network.version, int(network.network_address), network.prefixlen))

@@ -1,0 +1,148 @@
+"""One turn of the device: observe, admit, plan, apply. Remembers nothing but the port of an earlier life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from wgmesh.core.errors import MeshError, NotSupported
+from wgmesh.core.model import (
+    ApplyOutcome,
+    DesiredDevice,
+    ObservedDevice,
+    PeerFailure,
+    PublicKey,
+    RefusedRoute,
+)
+from wgmesh.wireguard.admission import admit
+from wgmesh.wireguard.device import Device, DeviceGone, PortBusy
+from wgmesh.wireguard.plan import (
+    Action,
+    AddRoute,
+    CreateDevice,
+    RemovePeer,
+    SetListenPort,
+    SetPeer,
+    plan,
+    plan_removal,
+)
+from wgmesh.wireguard.ports import candidate_ports
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn did. `skipped` are sentences about what this host cannot do, for the log."""
+
+    outcome: ApplyOutcome
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    actions: tuple[Action, ...]
+    refused: tuple[RefusedRoute, ...]
+    failures: tuple[PeerFailure, ...]
+    further_ports: Iterator[int]
+
+
+@dataclass(slots=True)
+class _Progress:
+    done: list[str] = field(default_factory=list)
+    failures: list[PeerFailure] = field(default_factory=list)
+    failed_keys: set[PublicKey] = field(default_factory=set)
+    skipped: list[str] = field(default_factory=list)
+    error: MeshError | None = None
+
+
+class Reconciler:
+    """Brings one device to the desired state. The caller runs one turn at a time."""
+
+    def __init__(self, device: Device, own_key: PublicKey, stored_port: int | None) -> None:
+        self._device = device
+        self._own_key = own_key
+        self.stored_port = stored_port
+
+    async def preview(self, desired: DesiredDevice, now: float) -> ApplyOutcome:
+        """Says what `turn` would do. Raises like Device."""
+        observed = await self._device.observe()
+        decision = await self._decide(desired, observed, now)
+        words = tuple(action.describe() for action in decision.actions)
+        return ApplyOutcome(words, decision.refused, decision.failures, observed)
+
+    async def turn(self, desired: DesiredDevice, now: float) -> Turn:
+        """Applies what is missing. `now` is Unix seconds.
+
+        A peer or route that fails is reported and the others are still set. An error of the device as a whole is
+        raised, after everything else was tried unless the device is gone: DeviceUnavailable, PermissionDenied,
+        AlreadyRunning, NotSupported.
+        """
+        decision = await self._decide(desired, await self._device.observe(), now)
+        progress = _Progress(failures=list(decision.failures))
+        for action in decision.actions:
+            await self._apply(action, decision.further_ports, progress)
+        if progress.error is not None:
+            raise progress.error
+        device = await self._device.observe()
+        if device is not None:
+            self.stored_port = device.listen_port or self.stored_port
+        outcome = ApplyOutcome(tuple(progress.done), decision.refused, tuple(progress.failures), device)
+        return Turn(outcome, tuple(progress.skipped))
+
+    async def remove(self) -> None:
+        """Removes the device with all it has, if it exists. Raises like Device."""
+        for action in plan_removal(await self._device.observe()):
+            await self._device.apply(action)
+
+    async def _decide(self, desired: DesiredDevice, observed: ObservedDevice | None, now: float) -> _Decision:
+        failures = tuple(
+            PeerFailure(peer.public_key, "It carries this node's own key, and a node is no peer of itself.")
+            for peer in desired.peers
+            if peer.public_key == self._own_key
+        )
+        others = tuple(peer for peer in desired.peers if peer.public_key != self._own_key)
+        admitted = admit(replace(desired, peers=others), observed, await self._device.foreign_routes())
+        ports = candidate_ports(
+            desired.listen_port,
+            observed.listen_port if observed else 0,
+            self.stored_port,
+            await self._device.busy_ports(),
+            desired.reserved_ports,
+        )
+        target = replace(admitted.target, listen_port=next(ports))
+        return _Decision(plan(target, observed, now), admitted.refused, failures, ports)
+
+    async def _apply(self, action: Action, further_ports: Iterator[int], progress: _Progress) -> None:
+        if isinstance(action, AddRoute) and action.public_key in progress.failed_keys:
+            return
+        try:
+            if isinstance(action, SetListenPort):
+                action = await self._listen(action, further_ports)
+            else:
+                await self._device.apply(action)
+        except DeviceGone:
+            raise
+        except MeshError as error:
+            if isinstance(action, CreateDevice):
+                raise
+            _record(action, error, progress)
+        else:
+            progress.done.append(action.describe())
+
+    async def _listen(self, action: SetListenPort, further_ports: Iterator[int]) -> SetListenPort:
+        while True:
+            try:
+                await self._device.apply(action)
+            except PortBusy:
+                action = SetListenPort(next(further_ports))
+            else:
+                return action
+
+
+def _record(action: Action, error: MeshError, progress: _Progress) -> None:
+    if isinstance(action, SetPeer | RemovePeer | AddRoute):
+        progress.failures.append(PeerFailure(action.public_key, str(error)))
+        progress.failed_keys.add(action.public_key)
+    elif isinstance(error, NotSupported):
+        progress.skipped.append(str(error))
+    else:
+        progress.error = progress.error or error
