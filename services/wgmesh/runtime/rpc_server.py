@@ -15,7 +15,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from wgmesh.core.errors import AlreadyRunning, InvalidSetting, NotSupported, PermissionDenied
-from wgmesh.runtime import logs
+from wgmesh.runtime import logs, telemetry
 from wgmesh.runtime.rpc_errors import ErrorInterceptor
 from wgmesh.v1 import runtime_service_pb2, runtime_service_pb2_grpc
 
@@ -39,7 +39,7 @@ async def serve_unix(
     """
     with _claimed(path):
         server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[telemetry.server_interceptor(), ErrorInterceptor()],
             maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS,
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -7,10 +7,11 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
 
 import grpc.aio
 from wgmesh.core.errors import CorruptState, InvalidInput, InvalidSetting, MeshError, NotSupported, PermissionDenied
-from wgmesh.runtime import logs
+from wgmesh.runtime import logs, telemetry
 from wgmesh.runtime.notify import ParentPipe
 from wgmesh.runtime.rpc_server import serve_unix
 from wgmesh.runtime.settings import RuntimeSettings
@@ -75,6 +76,7 @@ def run_service(
         logs.configure(settings.service, settings.interface, settings.log_level, settings.log_format)
     except InvalidSetting as error:
         return _give_up(str(error), EXIT_UNUSABLE, on_ready)
+    telemetry.configure(settings, service_version=version("wgmesh"))
     shell = Shell(settings, on_ready)
     try:
         asyncio.run(_supervise(shell, main))
@@ -90,7 +92,7 @@ async def _supervise(shell: Shell, main: Callable[[Shell], Awaitable[None]]) -> 
     loop = asyncio.get_running_loop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop.add_signal_handler(signal.SIGHUP, shell.reload.set)
-    async with asyncio.TaskGroup() as tasks:
+    async with telemetry.exporting(), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(body())
 
         def on_terminate() -> None:
@@ -109,15 +111,16 @@ def _report(shell: Shell, error: Exception, on_ready: Callable[[], None]) -> int
     if bugs:
         shell.log.error("service failed by a bug", exc_info=error)
         return EXIT_BUG
+    code = _exit_code(failures[0])
+    if code != EXIT_FAILED and not shell.is_ready:
+        return _give_up(str(failures[0]), code, on_ready)
     for failure in failures:
         shell.log.error("service failed", reason=str(failure), error=type(failure).__name__)
-    code = _exit_code(failures[0])
-    if shell.is_ready or code == EXIT_FAILED:
-        return EXIT_FAILED
-    return _give_up(str(failures[0]), code, on_ready)
+    return EXIT_FAILED
 
 
 def _give_up(reason: str, code: int, on_ready: Callable[[], None]) -> int:
+    # whoever started this process shows the reason, once: the supervisor, or without one this line
     if isinstance(on_ready, ParentPipe):
         on_ready.give_up(reason)
     else:
