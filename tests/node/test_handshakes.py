@@ -1,0 +1,135 @@
+"""Who initiates a first handshake, when it is hurried, and what is left to WireGuard."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from wgmesh.core.model import Candidate, CandidateSource, Endpoint, ObservedPeer, Peer, PublicKey
+from wgmesh.node.handshakes import (
+    HURRY_GAPS_S,
+    KEEPALIVE_S,
+    PASSIVE_FOREIGN_S,
+    PASSIVE_NATIVE_S,
+    RETRY_GAP_S,
+    Approach,
+    HandshakeTable,
+)
+from wgmesh.node.liveness import REJECT_AFTER_S
+
+NOW = 1_000_000.0
+SMALL, LARGE = sorted((PublicKey(bytes([1] * 32)), PublicKey(bytes([200] * 32))))
+FIRST = Endpoint.parse("192.0.2.1:51820")
+SECOND = Endpoint.parse("198.51.100.1:51820")
+
+
+def test_the_node_with_the_smaller_key_initiates_at_once() -> None:
+    approach = HandshakeTable(SMALL).approach(peer(LARGE), None, NOW)
+
+    assert approach == Approach(endpoint=FIRST, keepalive_s=KEEPALIVE_S)
+
+
+def test_the_node_with_the_larger_key_waits_without_an_endpoint() -> None:
+    table = HandshakeTable(LARGE)
+
+    approach = table.approach(peer(SMALL), None, NOW)
+
+    assert approach == Approach(endpoint=None, keepalive_s=0)
+    assert table.next_at() == NOW + PASSIVE_NATIVE_S
+
+
+def test_a_node_that_waited_in_vain_initiates_itself() -> None:
+    table = HandshakeTable(LARGE)
+    table.approach(peer(SMALL), None, NOW)
+
+    absent = table.approach(peer(SMALL), ObservedPeer(SMALL), NOW + PASSIVE_NATIVE_S)
+    present = table.approach(peer(SMALL), None, NOW + PASSIVE_NATIVE_S)
+
+    assert not absent.present
+    assert present.endpoint == FIRST
+
+
+def test_an_upstream_node_is_given_time_to_initiate_by_itself() -> None:
+    table = HandshakeTable(SMALL)
+
+    assert table.approach(peer(LARGE, native=False), None, NOW).endpoint is None
+    assert table.next_at() == NOW + PASSIVE_FOREIGN_S
+
+
+def test_a_first_handshake_that_does_not_come_is_hurried_by_leaving_the_peer_out_once() -> None:
+    table = HandshakeTable(SMALL)
+    table.approach(peer(LARGE), None, NOW)
+    later = NOW + HURRY_GAPS_S[0]
+
+    assert table.approach(peer(LARGE), ObservedPeer(LARGE), later - 0.01).present
+    assert not table.approach(peer(LARGE), ObservedPeer(LARGE), later).present
+    assert table.next_at() == later
+    assert table.approach(peer(LARGE), None, later).present
+
+
+def test_the_hurry_ends_and_wireguards_own_retries_follow() -> None:
+    table = HandshakeTable(SMALL)
+    now = NOW
+    gaps = []
+    for _ in range(len(HURRY_GAPS_S) + 3):
+        table.approach(peer(LARGE), None, now)
+        due = table.next_at()
+        assert due is not None
+        gaps.append(round(due - now, 3))
+        now = due
+
+    assert gaps == [*HURRY_GAPS_S, RETRY_GAP_S, RETRY_GAP_S, RETRY_GAP_S]
+
+
+def test_other_candidates_are_tried_after_the_best_one_failed_twice() -> None:
+    table = HandshakeTable(SMALL)
+    two = peer(LARGE, FIRST, SECOND)
+    tried = []
+    now = NOW
+    for _ in range(5):
+        tried.append(table.approach(two, None, now).endpoint)
+        now = table.next_at() or now
+
+    assert tried == [FIRST, FIRST, SECOND, FIRST, SECOND]
+
+
+def test_a_connected_peer_keeps_the_endpoint_that_wireguard_roams_to() -> None:
+    table = HandshakeTable(SMALL)
+    table.approach(peer(LARGE), None, NOW)
+
+    approach = table.approach(peer(LARGE), ObservedPeer(LARGE, handshake_at=NOW), NOW + 1)
+
+    assert approach == Approach(endpoint=None, keepalive_s=KEEPALIVE_S)
+    assert table.next_at() is None
+
+
+def test_a_tunnel_that_fell_silent_is_approached_by_both_sides_and_never_left_out() -> None:
+    for own, other in ((SMALL, LARGE), (LARGE, SMALL)):
+        table = HandshakeTable(own)
+        silent = ObservedPeer(other, handshake_at=NOW - REJECT_AFTER_S)
+
+        approaches = [table.approach(peer(other), silent, NOW + after) for after in (0.0, 1.0, RETRY_GAP_S, 20.0)]
+
+        assert all(approach.present and approach.endpoint == FIRST for approach in approaches)
+
+
+def test_a_peer_without_candidates_is_configured_so_that_it_can_come_in() -> None:
+    approach = HandshakeTable(SMALL).approach(peer(LARGE, candidates=()), None, NOW)
+
+    assert approach == Approach(endpoint=None, keepalive_s=0)
+
+
+def test_the_attempts_of_forgotten_peers_are_dropped() -> None:
+    table = HandshakeTable(LARGE)
+    table.approach(peer(SMALL), None, NOW)
+
+    table.keep([])
+
+    assert table.next_at() is None
+
+
+def peer(
+    key: PublicKey, *endpoints: Endpoint, native: bool = True, candidates: tuple[Candidate, ...] | None = None
+) -> Peer:
+    if candidates is None:
+        candidates = tuple(Candidate(endpoint, CandidateSource.LAN, NOW) for endpoint in endpoints or (FIRST,))
+    return Peer(key, ipaddress.IPv4Address("10.1.2.3"), candidates=candidates, native=native)

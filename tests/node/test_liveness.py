@@ -1,0 +1,74 @@
+"""Liveness is claimed from proof on the data path, and from nothing else."""
+
+from __future__ import annotations
+
+from wgmesh.core.model import ObservedPeer, PublicKey
+from wgmesh.node.liveness import REJECT_AFTER_S, Liveness, TrafficMemory, judge
+
+KEY = PublicKey(b"k" * 32)
+NOW = 1_000_000.0
+
+
+def test_a_peer_that_the_device_does_not_have_is_connecting() -> None:
+    assert judge(None, None, NOW).liveness is Liveness.CONNECTING
+
+
+def test_a_peer_without_a_handshake_is_connecting_whatever_was_sent_to_it() -> None:
+    peer = ObservedPeer(KEY, tx_bytes=10_000)
+
+    verdict = judge(peer, None, NOW)
+
+    assert verdict.liveness is Liveness.CONNECTING
+    assert verdict.reason == "no handshake has completed yet"
+
+
+def test_a_handshake_proves_a_peer_until_its_session_must_be_rejected() -> None:
+    peer = ObservedPeer(KEY, handshake_at=NOW)
+
+    assert judge(peer, None, NOW + REJECT_AFTER_S - 1).liveness is Liveness.CONNECTED
+    assert judge(peer, None, NOW + REJECT_AFTER_S).liveness is Liveness.STALE
+
+
+def test_received_bytes_prove_a_peer_longer_than_its_handshake() -> None:
+    peer = ObservedPeer(KEY, handshake_at=NOW)
+
+    verdict = judge(peer, NOW + 100, NOW + REJECT_AFTER_S + 50)
+
+    assert verdict.liveness is Liveness.CONNECTED
+    assert verdict.proven_at == NOW + 100
+
+
+def test_a_stale_peer_says_for_how_long_it_was_silent() -> None:
+    verdict = judge(ObservedPeer(KEY, handshake_at=NOW), None, NOW + 200)
+
+    assert verdict.reason == "nothing was received for 200 s"
+
+
+def test_sent_bytes_are_no_growth_but_received_bytes_are() -> None:
+    memory = TrafficMemory()
+    memory.observe([ObservedPeer(KEY, rx_bytes=5, tx_bytes=5)], NOW)
+
+    memory.observe([ObservedPeer(KEY, rx_bytes=5, tx_bytes=500)], NOW + 1)
+    assert memory.grew_at(KEY) is None
+
+    memory.observe([ObservedPeer(KEY, rx_bytes=6, tx_bytes=500)], NOW + 2)
+    assert memory.grew_at(KEY) == NOW + 2
+
+
+def test_counters_that_start_again_are_not_growth() -> None:
+    memory = TrafficMemory()
+    memory.observe([ObservedPeer(KEY, rx_bytes=500)], NOW)
+
+    memory.observe([ObservedPeer(KEY, rx_bytes=10)], NOW + 1)
+
+    assert memory.grew_at(KEY) is None
+
+
+def test_a_peer_that_left_the_device_is_forgotten() -> None:
+    memory = TrafficMemory()
+    memory.observe([ObservedPeer(KEY, rx_bytes=5)], NOW)
+    memory.observe([ObservedPeer(KEY, rx_bytes=6)], NOW + 1)
+
+    memory.observe([], NOW + 2)
+
+    assert memory.grew_at(KEY) is None
