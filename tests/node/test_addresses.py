@@ -1,0 +1,126 @@
+"""Who owns which mesh address, and how a node that loses a contest moves."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from wgmesh.core.addressing import derive_ipv4, derive_ipv6
+from wgmesh.core.keyschedule import derive
+from wgmesh.core.model import Identity, Peer, PublicKey
+from wgmesh.core.secret import Secret
+from wgmesh.node.addresses import AddressBook, OwnAddresses
+from wgmesh.node.settings import NodeSettings
+
+SECRET = Secret.parse("wgmesh-address-test-secret")
+KEYS = derive(SECRET)
+SMALL, LARGE = sorted((PublicKey(bytes([1] * 32)), PublicKey(bytes([200] * 32))))
+
+
+def test_a_new_node_takes_the_address_that_follows_from_its_key() -> None:
+    own = AddressBook(settings()).own(Identity(SMALL), [])
+
+    assert own == OwnAddresses(derived(SMALL), derive_ipv6(SMALL, SECRET, KEYS))
+
+
+def test_a_stored_address_is_kept_where_it_lies_in_the_mesh() -> None:
+    pinned = KEYS.default_ipv4_network.network_address + 777
+
+    assert AddressBook(settings()).own(Identity(SMALL, pinned), []).ipv4 == pinned
+
+
+def test_a_stored_address_of_another_mesh_is_derived_anew() -> None:
+    foreign = ipaddress.IPv4Address("172.16.0.9")
+
+    assert AddressBook(settings()).own(Identity(SMALL, foreign), []).ipv4 == derived(SMALL)
+
+
+def test_a_stored_ipv6_address_of_another_secret_is_derived_anew() -> None:
+    stale = ipaddress.IPv6Address("fd00::1")
+
+    own = AddressBook(settings()).own(Identity(SMALL, mesh_ipv6=stale), [])
+
+    assert own.ipv6 == derive_ipv6(SMALL, SECRET, KEYS)
+
+
+def test_a_node_that_loses_its_address_moves_to_its_next_derivation() -> None:
+    book = AddressBook(subnet_settings("10.9.0.0/29"))
+    loser, winner = colliding_pair(book)
+
+    own = book.own(Identity(loser), [peer(winner, address_in("10.9.0.0/29", winner))])
+
+    assert own.ipv4 != address_in("10.9.0.0/29", loser)
+    assert own.ipv4 in ipaddress.ip_network("10.9.0.0/29")
+
+
+def test_a_node_that_wins_a_contest_stays() -> None:
+    book = AddressBook(subnet_settings("10.9.0.0/29"))
+    loser, winner = colliding_pair(book)
+
+    own = book.own(Identity(winner), [peer(loser, address_in("10.9.0.0/29", loser))])
+
+    assert own.ipv4 == address_in("10.9.0.0/29", winner)
+
+
+def test_naming_anothers_address_does_not_take_it_however_small_the_key() -> None:
+    victim_address = derived(LARGE)
+    book = AddressBook(settings())
+
+    own = book.own(Identity(LARGE), [peer(SMALL, victim_address)])
+    contests = book.contests(LARGE, own, [peer(SMALL, victim_address)])
+
+    assert own.ipv4 == victim_address
+    assert [(contest.winner, contest.losers) for contest in contests] == [(LARGE, (SMALL,))]
+
+
+def test_two_peers_that_claim_one_address_have_one_winner_whatever_their_order() -> None:
+    address = KEYS.default_ipv4_network.network_address + 999
+    own_key = PublicKey(bytes([77] * 32))
+    book = AddressBook(settings())
+    own = book.own(Identity(own_key), [])
+
+    for peers in ([peer(SMALL, address), peer(LARGE, address)], [peer(LARGE, address), peer(SMALL, address)]):
+        (contest,) = book.contests(own_key, own, peers)
+        assert contest.address == address
+        assert contest.winner == SMALL
+
+
+def derived(key: PublicKey) -> ipaddress.IPv4Address:
+    return derive_ipv4(key, SECRET, KEYS)
+
+
+def address_in(subnet: str, key: PublicKey) -> ipaddress.IPv4Address:
+    return derive_ipv4(key, SECRET, KEYS, ipaddress.IPv4Network(subnet))
+
+
+def colliding_pair(book: AddressBook) -> tuple[PublicKey, PublicKey]:
+    """Two keys with one address in a /29; the one with the larger text is the loser."""
+    seen: dict[ipaddress.IPv4Address, PublicKey] = {}
+    for number in range(256):
+        key = PublicKey(bytes([number] * 32))
+        other = seen.setdefault(address_in("10.9.0.0/29", key), key)
+        if other != key:
+            winner, loser = sorted((key, other))
+            return loser, winner
+    raise AssertionError("256 keys always collide in a /29")
+
+
+def peer(key: PublicKey, address: ipaddress.IPv4Address) -> Peer:
+    return Peer(key, address)
+
+
+def settings(mesh_subnet: ipaddress.IPv4Network | None = None) -> NodeSettings:
+    return NodeSettings(
+        secret=SECRET,
+        keys=KEYS,
+        interface="wg0",
+        hostname="self",
+        state_dir=Path("/nonexistent"),
+        listen_port=51820,
+        mtu=1420,
+        mesh_subnet=mesh_subnet,
+    )
+
+
+def subnet_settings(subnet: str) -> NodeSettings:
+    return settings(ipaddress.IPv4Network(subnet))
