@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from math import inf
 
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
-from prometheus_client.utils import floatToGoString
+from prometheus_client.registry import Collector
 from wgmesh.metrics.samples import Buckets, Kind, Labels, Series
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,10 +26,10 @@ SUMMARY_PARTS = ("_sum", "_count")
 
 def render(series: Iterable[Series]) -> bytes:
     """Returns the text of all series. Series of one name must have one kind; of two kinds the first stays."""
-    return generate_latest(_Families(families_of(series)))  # type: ignore[arg-type]  # only collect() is used
+    return generate_latest(_Families(families_of(series)))
 
 
-class _Families:
+class _Families(Collector):
     """What prometheus_client wants of a registry."""
 
     def __init__(self, families: Sequence[Metric]) -> None:
@@ -75,12 +76,16 @@ def _family(name: str, found: Sequence[Series]) -> Metric:
 
 
 def _add_buckets(family: Metric, name: str, labels: dict[str, str], buckets: Buckets) -> None:
-    bounds = (*buckets.bounds, float("inf"))
+    bounds = (*buckets.bounds, inf)
     total = 0
     for bound, total in zip(bounds, accumulate(buckets.counts), strict=True):
-        family.add_sample(f"{name}_bucket", {**labels, "le": floatToGoString(bound)}, total)
+        family.add_sample(f"{name}_bucket", {**labels, "le": _bound_text(bound)}, total)
     family.add_sample(f"{name}_count", labels, total)
     family.add_sample(f"{name}_sum", labels, buckets.sum)
+
+
+def _bound_text(bound: float) -> str:
+    return "+Inf" if bound == inf else repr(bound)
 
 
 def _summary(name: str, by_name: Mapping[str, Sequence[Series]]) -> Metric:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -136,7 +137,11 @@ def series_of(metrics: Iterable[Metric], service: str) -> Iterator[Series | None
                 for histogram_point in metric.histogram.data_points:
                     buckets = _buckets_of(histogram_point)
                     labels = labels_of(histogram_point.attributes)
-                    yield buckets and Series(name, Kind.HISTOGRAM, metric.description, service, labels, buckets)
+                    yield (
+                        None
+                        if buckets is None
+                        else Series(name, Kind.HISTOGRAM, metric.description, service, labels, buckets)
+                    )
                 continue
             case _:
                 yield None
@@ -155,7 +160,7 @@ def _number_of(point: NumberDataPoint) -> float | None:
 
 def _buckets_of(point: HistogramDataPoint) -> Buckets | None:
     bounds, counts = tuple(point.explicit_bounds), tuple(point.bucket_counts)
-    if len(counts) != len(bounds) + 1 or any(a >= b for a, b in zip(bounds, bounds[1:], strict=False)):
+    if len(counts) != len(bounds) + 1 or any(a >= b for a, b in pairwise(bounds)):
         return None
     return Buckets(bounds, counts, point.sum)
 
