@@ -1,0 +1,100 @@
+"""The composition root of the nat service."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from wgmesh.client.discovery import DiscoveryClient
+from wgmesh.core.model import NatReport, PathsSnapshot, PeersSnapshot, PublicKey
+from wgmesh.nat.io.instruments import PathInstruments
+from wgmesh.nat.io.probe_client import ProbeClient
+from wgmesh.nat.io.probe_server import ProbeServer
+from wgmesh.nat.io.stun_session import StunSession
+from wgmesh.nat.paths import PathTable
+from wgmesh.nat.servicer import SERVICE_NAME, NatServicer
+from wgmesh.nat.settings import NatSettings
+from wgmesh.nat.tunnel_probe import targets
+from wgmesh.runtime import telemetry
+from wgmesh.runtime.service import Shell
+from wgmesh.runtime.snapshots import SnapshotCell
+from wgmesh.v1.nat_service_pb2_grpc import add_NatServiceServicer_to_server
+
+
+async def main(shell: Shell, settings: NatSettings) -> None:
+    """Serves until asked to stop."""
+    reach = Reach(shell, settings)
+    servicer = NatServicer(reach.snapshots)
+    async with (
+        shell.serve(lambda server: add_NatServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
+        DiscoveryClient(shell.settings.socket_path("discovery"), telemetry.client_interceptors()) as discovery,
+        asyncio.TaskGroup() as tasks,
+    ):
+        running = tasks.create_task(reach.run(discovery))
+        await shell.stopping.wait()
+        running.cancel()
+
+
+class Reach:
+    """Wires peers from discovery to the probes, and what the probes and STUN find to the published snapshot."""
+
+    def __init__(self, shell: Shell, settings: NatSettings) -> None:
+        interface = shell.settings.interface
+        self._settings = settings
+        self._log = shell.log
+        self._table = PathTable()
+        self.snapshots = SnapshotCell(self._table.published)
+        self._instruments = PathInstruments(
+            telemetry.meter("wgmesh.nat"), telemetry.tracer("wgmesh.nat"), lambda: self._table.published.report.mapping
+        )
+        self._server = ProbeServer(interface, settings.probe_port)
+        self._client = ProbeClient(
+            interface,
+            settings.probe_port,
+            on_asked=self._instruments.asked,
+            on_answered=self._on_answered,
+            on_unanswered=self._on_unanswered,
+        )
+        self._stun = StunSession(settings.stun_servers, self._on_report, ipv6=settings.ipv6) if settings.stun else None
+
+    async def run(self, discovery: DiscoveryClient) -> None:
+        """Runs until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._server.run())
+                tasks.create_task(self._client.run())
+                if self._stun is not None:
+                    tasks.create_task(self._stun.run())
+                async for snapshot in discovery.watch_peers():
+                    self._on_peers(snapshot)
+        finally:
+            self._instruments.close()
+
+    def _on_peers(self, snapshot: PeersSnapshot) -> None:
+        own = snapshot.description
+        wanted = targets(own, snapshot.peers, ipv6=self._settings.ipv6)
+        if own is not None:
+            self._server.set_addresses({own.mesh_ipv4, own.mesh_ipv6} if self._settings.ipv6 else {own.mesh_ipv4})
+            if self._stun is not None:
+                self._stun.use_port(own.wireguard_port)
+        keys = {target.public_key for target in wanted}
+        self._instruments.retain(keys)
+        self._publish(self._table.set_peers(keys))
+        self._client.set_targets(wanted)
+
+    def _on_answered(self, key: PublicKey, rtt_s: float) -> None:
+        self._instruments.answered(key, rtt_s)
+        self._publish(self._table.answered(key, rtt_s, time.time()))
+
+    def _on_unanswered(self, key: PublicKey) -> None:
+        self._publish(self._table.unanswered(key))
+
+    def _on_report(self, report: NatReport) -> None:
+        before = self._table.published.report
+        if (report.mapping, report.external_endpoint) != (before.mapping, before.external_endpoint):
+            self._log.info("nat report changed", mapping=report.mapping, endpoint=str(report.external_endpoint))
+        self._publish(self._table.set_report(report))
+
+    def _publish(self, snapshot: PathsSnapshot | None) -> None:
+        if snapshot is not None:
+            self.snapshots.publish(snapshot)

@@ -1,0 +1,1 @@
+"""Sockets, threads, the clock and the instruments of the nat service."""

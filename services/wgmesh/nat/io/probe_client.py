@@ -1,0 +1,136 @@
+"""Measures the round trip to each peer through the tunnel.
+
+A probe connects, sends one ping and closes. The server closes idle connections after ten seconds, sooner than the next
+probe, and a connection that is made anew shows that the peer can be *reached*, not that an old one still lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+import time
+from collections.abc import Callable, Iterable
+
+from wgmesh.core.model import IPAddress, PublicKey
+from wgmesh.nat.io.mesh_socket import mesh_socket
+from wgmesh.nat.ping_lines import LINE_BYTES_MAX, PING, is_pong
+from wgmesh.nat.tunnel_probe import ProbeSchedule, ProbeTarget
+
+STEP_TIMEOUT_S = 1.2  # protocol notes 17.1: for each of dialling and answer; above one lost SYN (1 s)
+
+# Our own end is not ready: no interface, no address, no route, or the device does not know the peer yet (ENOKEY).
+_OWN_FAULTS = frozenset(
+    {errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOKEY, errno.EMFILE}
+)
+
+
+class NotAsked(Exception):
+    """No probe could be sent; the peer is not to blame."""
+
+
+class ProbeClient:
+    """Runs the probes that a schedule asks for, at most 32 at a time.
+
+    `on_asked(target)` is called before a probe, `on_answered(key, rtt_s)` and `on_unanswered(key)` after it.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        port: int,
+        *,
+        on_asked: Callable[[ProbeTarget], None],
+        on_answered: Callable[[PublicKey, float], None],
+        on_unanswered: Callable[[PublicKey], None],
+    ) -> None:
+        self._interface = interface
+        self._port = port
+        self._on_asked = on_asked
+        self._on_answered = on_answered
+        self._on_unanswered = on_unanswered
+        self._schedule = ProbeSchedule(random.random)
+        self._wake = asyncio.Event()
+        self._last_family: dict[PublicKey, int] = {}  # the family that answered last is tried first
+
+    def set_targets(self, targets: Iterable[ProbeTarget]) -> None:
+        """Probes exactly these peers from now on."""
+        wanted = tuple(targets)
+        keys = {target.public_key for target in wanted}
+        self._last_family = {key: version for key, version in self._last_family.items() if key in keys}
+        self._schedule.set_targets(wanted, self._now())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Probes until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._wake.clear()
+                for target in self._schedule.take_due(self._now()):
+                    tasks.create_task(self._probe(target))
+                due_at = self._schedule.next_due_at()
+                try:
+                    async with asyncio.timeout(None if due_at is None else max(0.0, due_at - self._now())):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+
+    async def _probe(self, target: ProbeTarget) -> None:
+        self._on_asked(target)
+        key = target.public_key
+        try:
+            rtt_s = await self._measure(target)
+        except NotAsked:
+            self._schedule.not_asked(key, self._now())
+        else:
+            if rtt_s is None:
+                self._schedule.unanswered(key, self._now())
+                self._on_unanswered(key)
+            else:
+                self._schedule.answered(key, self._now())
+                self._on_answered(key, rtt_s)
+        self._wake.set()
+
+    async def _measure(self, target: ProbeTarget) -> float | None:
+        """Returns the round trip time in seconds, or None if no address answered. Raises NotAsked."""
+        preferred = self._last_family.get(target.public_key)
+        was_asked = False
+        for own, peer in sorted(target.routes, key=lambda route: route[1].version != preferred):
+            try:
+                rtt_s = await ping(own, peer, self._port, self._interface)
+            except (OSError, TimeoutError) as error:
+                was_asked = was_asked or not _is_own_fault(error)
+                continue
+            self._last_family[target.public_key] = peer.version
+            return rtt_s
+        if not was_asked:
+            raise NotAsked
+        return None
+
+    def _now(self) -> float:
+        return time.monotonic()
+
+
+async def ping(own: IPAddress, peer: IPAddress, port: int, interface: str) -> float:
+    """Returns the round trip time of one ping in seconds, without the time to connect. Raises OSError, TimeoutError."""
+    loop = asyncio.get_running_loop()
+    with mesh_socket(own, 0, interface) as connection:
+        async with asyncio.timeout(STEP_TIMEOUT_S):
+            await loop.sock_connect(connection, (str(peer), port))
+        async with asyncio.timeout(STEP_TIMEOUT_S):
+            started_at = time.perf_counter()
+            await loop.sock_sendall(connection, PING)
+            line = await loop.sock_recv(connection, LINE_BYTES_MAX)
+            while b"\n" not in line and len(line) < LINE_BYTES_MAX:
+                more = await loop.sock_recv(connection, LINE_BYTES_MAX)
+                if not more:
+                    break
+                line += more
+            rtt_s = time.perf_counter() - started_at
+    if not is_pong(line):
+        raise ConnectionError("what answers at the probe port is no probe server")
+    return rtt_s
+
+
+def _is_own_fault(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _OWN_FAULTS

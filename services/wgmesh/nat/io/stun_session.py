@@ -1,0 +1,174 @@
+"""Keeps the NAT report current: resolves the servers, drives the prober, follows the port and the route."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+
+from wgmesh.core.errors import InvalidSetting, NotReady
+from wgmesh.core.model import Endpoint, IPAddress, NatReport
+from wgmesh.nat.events import Event
+from wgmesh.nat.io.raw_stun import neighbour_port_sockets, source_address, wireguard_port_sockets
+from wgmesh.nat.io.resolver import Resolver, parse_server
+from wgmesh.nat.observations import ObservationTable, Vantage
+from wgmesh.nat.prober import Prober
+from wgmesh.runtime import logs
+from wgmesh.runtime.datagram import DatagramDriver
+
+RESOLVE_RETRY_S = 5.0  # a name server often comes up just after the node
+RESOLVE_RETRY_MAX_S = 300.0
+RESOLVE_AGAIN_S = 600.0  # providers move their servers; their records live minutes to hours
+ROUTE_CHECK_S = 5.0  # a laptop that moved is seen from elsewhere; looking costs one system call a server
+
+
+class StunSession:
+    """Asks the servers from WireGuard's port and gives each new report to `publish`.
+
+    Nothing waits for it: without name service, route or servers the report says so in `detail`, and that is all.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        publish: Callable[[NatReport], None],
+        *,
+        ipv6: bool = True,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self._names = tuple(dict.fromkeys(servers))
+        self._publish = publish
+        self._ipv6 = ipv6
+        self._resolver = resolver or Resolver()
+        self._log = logs.logger()
+        self._prober = Prober(os.urandom)
+        self._table = ObservationTable()
+        self._addresses: dict[str, list[Endpoint]] = {}
+        self._failed: set[str] = set()
+        self._servers: list[Endpoint] = []
+        self._driver: DatagramDriver[Event] | None = None
+        self._asking_port = 0
+        self._wireguard_port = 0
+        self._sources: frozenset[IPAddress] = frozenset()
+
+    def use_port(self, wireguard_port: int) -> None:
+        """Asks for this port from now on. Asking for the port already in use does nothing; 0 means none yet."""
+        if wireguard_port == self._wireguard_port or wireguard_port == 0:
+            return
+        self._wireguard_port = wireguard_port
+        self._close()
+        try:
+            sockets = self._open_sockets(wireguard_port)
+        except OSError as error:
+            self._publish(NatReport(enabled=True, detail=f"STUN: no socket could be opened: {error.strerror}."))
+            self._wireguard_port = 0  # the next snapshot tries again
+            return
+        self._asking_port = wireguard_port if _is_raw(sockets) else sockets["ipv4"].getsockname()[1]
+        self._table.clear()
+        self._driver = DatagramDriver(self._prober, sockets, self._on_event)
+        self._choose_servers(set(sockets))
+        self._prober.ask_all(self._driver.now())
+        self._driver.pump()
+
+    async def run(self) -> None:
+        """Follows names and routes until cancelled; then closes the sockets."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name in self._names:
+                    tasks.create_task(self._follow_name(name))
+                tasks.create_task(self._follow_route())
+        finally:
+            self._close()
+
+    def _open_sockets(self, port: int) -> dict[str, socket.socket]:
+        try:
+            return wireguard_port_sockets(port, ipv6=self._ipv6)
+        except PermissionError:
+            self._log.warning("stun asks from a port beside wireguard's", reason="raw sockets need CAP_NET_RAW")
+            return neighbour_port_sockets()
+
+    async def _follow_name(self, name: str) -> None:
+        try:
+            host, port = parse_server(name)
+        except InvalidSetting as error:
+            self._log.warning("stun server ignored", server=name, reason=str(error))
+            self._set_failed(name, failed=True)
+            return
+        retry_s = RESOLVE_RETRY_S
+        while True:
+            try:
+                found = await self._resolver.resolve(host, port)
+            except NotReady as error:
+                self._log.debug("stun server not resolved", server=name, reason=str(error))
+                self._set_failed(name, failed=name not in self._addresses)
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, RESOLVE_RETRY_MAX_S)
+                continue
+            retry_s = RESOLVE_RETRY_S
+            self._addresses[name] = found
+            self._set_failed(name, failed=False)
+            await asyncio.sleep(RESOLVE_AGAIN_S)
+
+    def _set_failed(self, name: str, *, failed: bool) -> None:
+        (self._failed.add if failed else self._failed.discard)(name)
+        self._table.set_unresolved(sorted(self._failed))
+        if self._driver is not None:
+            self._choose_servers({"ipv4", "ipv6"} if self._asking_port == self._wireguard_port else {"ipv4"})
+            self._driver.pump()
+            self._report()
+
+    def _choose_servers(self, channels: set[str]) -> None:
+        """Takes one address of each name and family, no address twice: two names at one address are one witness."""
+        if self._driver is None:
+            return
+        chosen: dict[IPAddress, Endpoint] = {}
+        for name in self._names:
+            for channel in sorted(channels):
+                fitting = [found for found in self._addresses.get(name, ()) if f"ipv{found.host.version}" == channel]
+                fresh = next((found for found in fitting if found.host not in chosen), None)
+                if fresh is not None and (self._ipv6 or channel == "ipv4"):
+                    chosen[fresh.host] = fresh
+        servers = list(chosen.values())
+        if servers != self._servers:
+            self._servers = servers
+            self._table.retain(servers)
+            self._prober.set_servers(servers, self._driver.now())
+
+    async def _follow_route(self) -> None:
+        while True:
+            await asyncio.sleep(ROUTE_CHECK_S)
+            sources = _sources(self._servers)
+            if sources != self._sources and self._driver is not None:
+                self._sources = sources
+                self._prober.ask_all(self._driver.now())
+                self._driver.pump()
+
+    def _on_event(self, event: Event) -> None:
+        self._log.debug("stun event", happened=str(event))
+        self._table.handle(event)
+        self._report()
+
+    def _report(self) -> None:
+        self._sources = _sources(self._servers)
+        self._publish(self._table.report(Vantage(self._sources, self._asking_port, self._wireguard_port)))
+
+    def _close(self) -> None:
+        if self._driver is not None:
+            self._driver.close()
+            self._driver = None
+
+
+def _is_raw(sockets: dict[str, socket.socket]) -> bool:
+    return all(each.type == socket.SOCK_RAW for each in sockets.values())
+
+
+def _sources(servers: Sequence[Endpoint]) -> frozenset[IPAddress]:
+    """Returns the local addresses from which the servers are reached; servers without a route add none."""
+    found = set()
+    for server in servers:
+        try:
+            found.add(source_address(server))
+        except OSError:  # no route at present
+            continue
+    return frozenset(found)

@@ -1,0 +1,17 @@
+"""What the nat service is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wgmesh.core.settings import DEFAULT_STUN_SERVERS
+
+
+@dataclass(frozen=True, slots=True)
+class NatSettings:
+    """`probe_port` is the mesh's gossip port plus 2000; `stun_servers` are `host:port`, names or literals."""
+
+    probe_port: int
+    stun: bool = True
+    stun_servers: tuple[str, ...] = DEFAULT_STUN_SERVERS
+    ipv6: bool = True
