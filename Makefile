@@ -1,0 +1,80 @@
+# Everything a contributor runs. `make` alone lists the targets; each does its own set-up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup system kernel-tools demo test check bench proto lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+REPORT := build/test-report.xml
+
+# What real tunnels need; what the virtual machine of the kernel tests needs on top.
+PACKAGES := wireguard-go wireguard-tools nftables iproute2 iputils-ping zbar-tools
+KERNEL_PACKAGES := qemu-system-x86 busybox-static
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: system $(STAMP) ## install what is needed: .venv from requirements.lock, and Debian packages where root
+
+demo: setup ## three nodes on this machine that ping each other over real tunnels (root)
+	$(BIN)/wgmesh demo --nodes 3 --once
+
+test: setup kernel-tools ## all tests: unit, simulation, integration, lab (root), kernel (root)
+	@mkdir -p build
+	$(BIN)/pytest --junit-xml=$(REPORT)
+
+check: setup ## formatting, lint, types, import rules, contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint proto
+
+bench: setup ## measure, and write docs/benchmarks.json and docs/benchmarks.md (root)
+	PYTHONPATH=tests $(BIN)/python -m bench
+
+proto: setup ## generate the Python of proto/wgmesh/v1
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
+	    --python_out=proto --grpc_python_out=proto --mypy_out=proto --mypy_grpc_out=proto proto/wgmesh/v1/*.proto
+
+lock: setup ## choose new versions for requirements.lock
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --extra dev --all-build-deps --strip-extras --allow-unsafe \
+	    --no-header --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	    --output-file requirements.lock pyproject.toml
+
+clean: ## remove what the other targets made
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installs the packages that are missing where that is possible, and otherwise says what to install.
+define install_missing
+	@missing=""; \
+	for package in $(1); do \
+	    dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed \
+	        || missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update --quiet=2; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing >/dev/null; \
+	else \
+	    echo "Real tunnels need these packages:$$missing. As root, 'make setup' installs them on Debian."; \
+	fi
+endef
+
+system:
+	$(call install_missing,$(PACKAGES) $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv))
+
+kernel-tools: system
+	$(call install_missing,$(KERNEL_PACKAGES))
+
+$(STAMP): requirements.lock pyproject.toml | system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wgmesh needs Python 3.11 or newer; name one with PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)

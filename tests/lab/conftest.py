@@ -1,0 +1,93 @@
+"""Fixtures of the lab: machines, meshes, and a loud word where real tunnels cannot run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from wgmesh.demo.fabric import Fabric
+from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
+from wgmesh.demo.prerequisites import missing_prerequisites
+
+HERE = Path(__file__).parent
+LATE_RINGS = ("lab", "kernel")  # slow rings run after the fast ones, so that a plain mistake shows first
+LOG_CHARACTERS = 6000  # of each node, in the report of a failed test
+
+StartMesh = Callable[..., list[MeshNode]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+
+    def ring(item: pytest.Item) -> int:
+        names = [name for name in LATE_RINGS if item.get_closest_marker(name)]
+        return LATE_RINGS.index(names[0]) + 1 if names else 0
+
+    items.sort(key=ring)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Puts what the nodes said into the report of a failed test."""
+    report = yield
+    fabric = getattr(item, "funcargs", {}).get("fabric")
+    if report.failed and isinstance(fabric, Fabric):
+        for log in sorted(fabric.directory.glob("*/join-*.log")):
+            text = log.read_text(errors="replace")[-LOG_CHARACTERS:]
+            report.sections.append((f"{log.parent.name}/{log.name}", text))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names the tests that ran on real tunnels, so that a run without them cannot be taken for one with them."""
+    ran = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call" and any(ring in report.keywords for ring in LATE_RINGS)
+    ]
+    if not ran:
+        terminalreporter.section("lab: NO TEST RAN ON REAL TUNNELS", red=True)
+        return
+    terminalreporter.section(f"lab: {len(ran)} tests ran on real tunnels")
+    for report in ran:
+        terminalreporter.line(f"{report.outcome}  {report.duration:5.1f} s  {report.nodeid}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_tunnels() -> None:
+    """Skips with the reason, or fails where WGMESH_REQUIRE_LAB=1 says that skipping would hide a fault."""
+    missing = missing_prerequisites()
+    if missing:
+        report = pytest.fail if os.environ.get("WGMESH_REQUIRE_LAB") == "1" else pytest.skip
+        report("the lab cannot run: " + "; ".join(missing))
+
+
+@pytest.fixture
+def fabric(real_tunnels: None) -> Iterator[Fabric]:
+    with Fabric() as made:
+        yield made
+
+
+def start_nodes(fabric: Fabric, names: Sequence[str], *flags: str, secret: str = "") -> list[MeshNode]:
+    """Starts one node on each of some new machines and waits until all ping all."""
+    chosen = secret or new_secret()
+    nodes = [MeshNode(host, chosen, *flags) for host in fabric.add_hosts(names)]
+    for node in nodes:
+        node.start()
+    wait_for_full_mesh(nodes, 20.0 + len(nodes))
+    return nodes
+
+
+@pytest.fixture
+def start_mesh(fabric: Fabric) -> StartMesh:
+    """Starts nodes on machines of the given names, with flags, and waits until all ping all."""
+
+    def start(names: str, *flags: str, secret: str = "") -> list[MeshNode]:
+        return start_nodes(fabric, names.split(), *flags, secret=secret)
+
+    return start
