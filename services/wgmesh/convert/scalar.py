@@ -28,7 +28,7 @@ def seconds(message: Message, field: str) -> float | None:
     if not message.HasField(field):
         return None
     value: Timestamp | Duration = getattr(message, field)
-    return value.seconds + value.nanos / NANOSECONDS
+    return (value.seconds * NANOSECONDS + value.nanos) / NANOSECONDS  # one rounding, so that a time arrives as it left
 
 
 def duration(span_s: float | None) -> Duration | None:
