@@ -1,0 +1,115 @@
+"""The program: finds the command, runs it, reports its error and returns the exit code.
+
+`main` is the only place where an error becomes text and an exit code. Commands are imported when they are called, since
+a start of 80 ms leaves no room for what another command needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+from wgmesh.cli import catalogue, exits, output
+from wgmesh.core.errors import MeshError
+
+PROGRAM = "wgmesh"
+COMPLETION_VARIABLE = "_WGMESH_COMPLETE"
+
+_FOOTER = (
+    ("WGMESH_SECRET, WGMESH_SECRET_FILE", "the secret, or the file that holds it; else /etc/wgmesh/secret"),
+    ("WGMESH_SOCKET", "the control socket of the node"),
+    ("WGMESH_<FLAG>", "any flag of join, for example WGMESH_LISTEN_PORT"),
+)
+
+
+class Program(click.Group):
+    """The top-level command. Its commands come from the catalogue."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [row.name for row in catalogue.CATALOGUE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        row = catalogue.entry(cmd_name)
+        if row is None:
+            return None
+        command: click.Command = import_module(f"wgmesh.cli.commands.{row.module}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if catalogue.entry(name) is None and not name.startswith("-"):
+            raise click.UsageError(f"there is no command `{name}`{_nearest(name)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section in dict.fromkeys(row.section for row in catalogue.CATALOGUE):
+            with formatter.section(section):
+                formatter.write_dl([(row.name, row.summary) for row in catalogue.CATALOGUE if row.section == section])
+        with formatter.section("Environment"):
+            formatter.write_dl(_FOOTER)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in exits.MEANINGS.items()])
+
+
+program = Program(
+    name=PROGRAM,
+    help="Builds an encrypted WireGuard mesh out of machines that share one secret.\n\n"
+    "Every command has --json and --help; `wgmesh help COMMAND` is the same as `wgmesh COMMAND --help`.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command in `argv` (default: the process's arguments) and returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader has seen enough, for example `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    except (KeyboardInterrupt, click.Abort):
+        return exits.INTERRUPTED
+    except (MeshError, click.ClickException) as error:
+        code = exits.exit_code(error)
+        output.report(error, code, as_json="--json" in arguments)
+        return code
+
+
+def _run(arguments: list[str]) -> int:
+    if instruction := os.environ.get(COMPLETION_VARIABLE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(program, {}, PROGRAM, COMPLETION_VARIABLE, instruction)
+    if not arguments:
+        program.main(["--help"], prog_name=PROGRAM, standalone_mode=False)
+        return exits.USAGE
+    if arguments[0] in catalogue.NOT_YET:
+        raise click.UsageError(f"{arguments[0]}: {catalogue.NOT_YET[arguments[0]]}")
+    result = program.main(_normalised(arguments), prog_name=PROGRAM, standalone_mode=False)
+    return result if isinstance(result, int) else exits.OK
+
+
+def _normalised(arguments: list[str]) -> list[str]:
+    """`help X` is `X --help`; `--version` and `-v` mean the version only as the very first word."""
+    match arguments:
+        case ["help", *rest]:
+            return [*rest, "--help"]
+        case ["--version" | "-v", *rest]:
+            return ["version", *rest]
+        case _:
+            return arguments
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    names = [row.name for row in catalogue.CATALOGUE] + ["help"]
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean `{close[0]}`?" if close else "; `wgmesh help` lists them all"

@@ -1,0 +1,95 @@
+"""`wgmesh peers list|count|get`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from wgmesh.cli import exits
+from wgmesh.cli.options import NodeOptions, json_option, node_of, node_options
+from wgmesh.cli.output import emit, emit_json, emit_table, redrawn
+
+if TYPE_CHECKING:
+    from wgmesh.v1 import node_service_pb2 as node_pb2
+
+
+@click.group("peers", short_help="List, count or find peers.", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> int | None:
+    """Looks at the peers that a running node knows."""
+    if ctx.invoked_subcommand is not None:
+        return None
+    emit(ctx.get_help())
+    return exits.USAGE
+
+
+@command.command("list")
+@click.option("--wide", is_flag=True, help="Full names and keys, and more columns.")
+@click.option("--watch", is_flag=True, help="Show them again after each change until Ctrl-C.")
+@node_options
+@json_option
+def list_peers(wide: bool, watch: bool, as_json: bool, **options: Any) -> None:
+    """Lists all peers, with the proof for each: handshake, latency, bytes."""
+    if watch:
+        _watch(node_of(options), wide, as_json)
+        return
+    with node_of(options).connect() as connection:
+        peers = connection.list_peers()
+    _show(peers, wide, as_json, compact=False)
+
+
+@command.command("count")
+@node_options
+@json_option
+def count_peers(as_json: bool, **options: Any) -> None:
+    """Counts the peers: active ones are proven to be reachable."""
+    from wgmesh.cli.render import counts_text, counts_value
+
+    with node_of(options).connect() as connection:
+        peers = connection.list_peers()
+    if as_json:
+        emit_json(counts_value(peers))
+    else:
+        emit(counts_text(peers))
+
+
+@command.command("get")
+@click.argument("selector")
+@node_options
+@json_option
+def get_peer(selector: str, as_json: bool, **options: Any) -> None:
+    """Shows one peer.
+
+    SELECTOR is its public key, a unique beginning of it, its host name or a mesh address.
+    """
+    from wgmesh.cli.render import peer_text, peer_value
+
+    with node_of(options).connect() as connection:
+        peer = connection.get_peer(selector.removesuffix("..."))
+    if as_json:
+        emit_json(peer_value(peer))
+    else:
+        emit(peer_text(peer, time.time()))
+
+
+def _show(peers: Sequence[node_pb2.PeerStatus], wide: bool, as_json: bool, compact: bool) -> None:
+    from wgmesh.cli.render import peers_table, peers_value
+
+    if as_json:
+        emit_json(peers_value(peers), compact)
+    elif peers:
+        emit_table(peers_table(peers, time.time(), wide))
+    else:
+        emit("No peers yet")
+
+
+def _watch(node: NodeOptions, wide: bool, as_json: bool) -> None:
+    try:
+        with node.connect() as connection:
+            for peers in connection.watch_peers():
+                with redrawn(as_json):
+                    _show(peers, wide, as_json, compact=True)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,87 @@
+"""A synchronous connection to a node's control socket.
+
+The services use the asyncio client of wgmesh.client. A command makes one call and ends; without an event loop and the
+conversions it is there about 30 ms sooner, a fifth of what `wgmesh status` may take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+import grpc
+import grpc.aio
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from wgmesh.client.errors import error_from_rpc
+from wgmesh.v1 import endpoint_pb2
+from wgmesh.v1 import node_service_pb2 as node_pb2
+from wgmesh.v1.node_service_pb2_grpc import NodeServiceStub
+
+Response = TypeVar("Response")
+
+DEFAULT_TIMEOUT_S = 5.0  # a local call takes milliseconds; five seconds means that the node is stuck
+PROBE_GRACE_S = 2.0  # the node's own wait ends first, so that its reason arrives instead of ours
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # 1,000 peers with 16 candidates each stay below 2 MB
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.enable_http_proxy", 0),  # a proxy variable in the environment must not catch a unix socket
+]
+
+
+class NodeConnection:
+    """Calls the node service. Use it as a context manager. All methods raise the error that the node raised."""
+
+    def __init__(self, socket_path: Path, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._channel = grpc.insecure_channel(f"unix:{socket_path}", options=_OPTIONS)
+        self._stub = NodeServiceStub(self._channel)
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+
+    def get_status(self) -> node_pb2.GetStatusResponse:
+        return self._call(self._stub.GetStatus, node_pb2.GetStatusRequest(), self._timeout_s)
+
+    def list_peers(self) -> Sequence[node_pb2.PeerStatus]:
+        return self._call(self._stub.ListPeers, node_pb2.ListPeersRequest(), self._timeout_s).peers
+
+    def get_peer(self, selector: str) -> node_pb2.PeerStatus:
+        """Takes a key, a unique prefix of one, a host name or a mesh address. Raises PeerNotFound."""
+        return self._call(self._stub.GetPeer, node_pb2.GetPeerRequest(selector=selector), self._timeout_s).peer
+
+    def watch_peers(self) -> Iterator[Sequence[node_pb2.PeerStatus]]:
+        """Yields all peers at once and after each change, until the node stops."""
+        try:
+            for snapshot in self._stub.WatchPeers(node_pb2.NodeServiceWatchPeersRequest()):
+                yield snapshot.peers
+        except grpc.RpcError as failure:
+            raise _mesh_error(failure) from None
+
+    def probe_peer(self, host: str, port: int, timeout_s: float) -> node_pb2.ProbePeerResponse:
+        """Makes the node ask an address; port 0 is the mesh's exchange port."""
+        wait = Duration(nanos=round(timeout_s % 1 * 1e9), seconds=int(timeout_s))
+        request = node_pb2.ProbePeerRequest(endpoint=endpoint_pb2.Endpoint(host=host, port=port), timeout=wait)
+        return self._call(self._stub.ProbePeer, request, timeout_s + PROBE_GRACE_S)
+
+    def reload(self) -> node_pb2.ReloadResponse:
+        return self._call(self._stub.Reload, node_pb2.ReloadRequest(), self._timeout_s)
+
+    def _call(self, method: Callable[..., Response], request: Message, timeout_s: float) -> Response:
+        try:
+            return method(request, timeout=timeout_s)
+        except grpc.RpcError as failure:
+            raise _mesh_error(failure) from None
+
+
+def _mesh_error(failure: grpc.RpcError) -> Exception:
+    # The synchronous failure has the same code, details and trailing metadata as the asynchronous one.
+    return error_from_rpc(cast(grpc.aio.AioRpcError, failure))

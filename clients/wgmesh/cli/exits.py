@@ -1,0 +1,41 @@
+"""The exit codes, and which error ends in which."""
+
+from __future__ import annotations
+
+import click
+from wgmesh.core import errors
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NOT_RUNNING = 3
+NOT_FOUND = 4
+PERMISSION = 5
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+MEANINGS: dict[int, str] = {
+    OK: "ok",
+    FAILED: "failed",
+    USAGE: "usage: a flag, a setting or a secret is wrong",
+    NOT_RUNNING: "the daemon is not running",
+    NOT_FOUND: "not found",
+    PERMISSION: "permission denied",
+    INTERRUPTED: "interrupted with Ctrl-C",
+}
+
+# The first row that fits decides, so a subclass stands above its parent.
+EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (click.UsageError, USAGE),
+    (click.ClickException, FAILED),
+    (errors.MalformedMessage, FAILED),
+    (errors.InvalidInput, USAGE),
+    (errors.DaemonNotRunning, NOT_RUNNING),
+    (errors.NotFound, NOT_FOUND),
+    (errors.PermissionDenied, PERMISSION),
+    (errors.MeshError, FAILED),
+)
+
+
+def exit_code(error: Exception) -> int:
+    """Returns the exit code for an error; 1 for one that the table does not know."""
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), FAILED)

@@ -1,0 +1,140 @@
+"""Options that several commands share, as decorators, and the values they make."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from wgmesh.cli.sockets import SocketChoice, find_socket
+
+if TYPE_CHECKING:
+    from wgmesh.cli.connection import NodeConnection
+    from wgmesh.cli.credentials import SecretSources
+    from wgmesh.core.secret import Secret
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+TIMEOUT_S = 5.0  # a local call takes milliseconds; five seconds means that the node is stuck
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """How to reach the running node."""
+
+    choice: SocketChoice
+    timeout_s: float
+
+    def connect(self) -> NodeConnection:
+        """Finds the node and opens a connection. Raises what find_socket raises."""
+        path = find_socket(self.choice, os.environ)
+        from wgmesh.cli.connection import NodeConnection
+
+        return NodeConnection(path, self.timeout_s)
+
+
+def interface_option(command: Command) -> Command:
+    return click.option(
+        "--interface",
+        "-i",
+        metavar="NAME",
+        envvar="WGMESH_INTERFACE",
+        callback=_checked_interface,
+        help="The WireGuard device.",
+    )(command)
+
+
+def node_options(command: Command) -> Command:
+    """Adds --interface, --socket-path, --runtime-dir and --timeout; `node_of` turns them into NodeOptions."""
+    for option in (
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0.05, 3600),
+            default=TIMEOUT_S,
+            show_default=True,
+            metavar="SECONDS",
+            envvar="WGMESH_TIMEOUT",
+            help="How long to wait for the node.",
+        ),
+        click.option(
+            "--runtime-dir",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            envvar="WGMESH_RUNTIME_DIR",
+            help="Directory of the nodes' sockets. [default: /run/wgmesh]",
+        ),
+        click.option(
+            "--socket-path",
+            type=click.Path(path_type=Path),
+            metavar="PATH",
+            envvar="WGMESH_SOCKET",
+            help="Control socket of the node. [default: that of the only running node]",
+        ),
+        interface_option,
+    ):
+        command = option(command)
+    return command
+
+
+def node_of(options: dict[str, Any]) -> NodeOptions:
+    """Takes the four values of node_options out of a command's keyword arguments."""
+    choice = SocketChoice(options["socket_path"], options["interface"], options["runtime_dir"])
+    return NodeOptions(choice, options["timeout"])
+
+
+def secret_options(command: Command) -> Command:
+    """Adds --secret and --secret-file; `secret_sources` turns them into where to look."""
+    command = click.option("--secret-file", metavar="FILE", help="File that holds the secret.")(command)
+    return click.option(
+        "--secret",
+        metavar="SECRET",
+        help="Secret or wgmesh:// URI; `-` reads standard input, which no other user can see.",
+    )(command)
+
+
+def secret_sources(options: dict[str, Any], configured_file: str | None = None) -> SecretSources:
+    from wgmesh.cli.credentials import SecretSources
+
+    return SecretSources(
+        environ=os.environ,
+        read_input=read_secret_input,
+        flag=options["secret"],
+        file_flag=options["secret_file"],
+        configured_file=configured_file,
+    )
+
+
+def required_secret(options: dict[str, Any], configured_file: str | None = None) -> Secret:
+    """Finds the secret and says its warnings on stderr. Raises InvalidSetting if there is none."""
+    from wgmesh.cli.credentials import find_secret
+    from wgmesh.cli.output import warn
+
+    found = find_secret(secret_sources(options, configured_file))
+    for warning in found.warnings:
+        warn(warning)
+    return found.secret
+
+
+def read_secret_input() -> str:
+    """One secret from standard input; at a terminal without showing it."""
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        return getpass("Secret: ")
+    from wgmesh.cli.credentials import SECRET_BYTES_MAX
+
+    return sys.stdin.read(SECRET_BYTES_MAX)
+
+
+def _checked_interface(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    from wgmesh.core.interface_name import parse_interface_name
+
+    return parse_interface_name(value)

@@ -1,0 +1,307 @@
+"""Turns what the node answers into text, tables and JSON values. Pure: `now` is Unix seconds.
+
+Text columns begin with upstream's seven, in its order and widths, so that scripts which cut columns go on working.
+Names and texts in a message come from other machines: control characters in them never reach the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from wgmesh.cli.table import Column, Table
+from wgmesh.cli.units import (
+    NONE,
+    age,
+    byte_count,
+    key_text,
+    milliseconds,
+    optional_endpoint,
+    rfc3339,
+    seconds,
+    shortened,
+    span,
+)
+from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
+from wgmesh.v1 import nat_service_pb2 as nat_pb2
+from wgmesh.v1 import node_service_pb2 as node_pb2
+
+
+class Enumeration(Protocol):
+    """What generated enums have in common."""
+
+    def Name(self, number: Any) -> str: ...
+    def values(self) -> list[Any]: ...
+
+
+HOSTNAME_WIDTH = 20  # upstream's column, also the longest name it shows
+KEY_WIDTH = 16  # upstream's: enough to tell peers apart, and a prefix that `peers get` takes
+
+
+def clean(text: str) -> str:
+    """Replaces what could steer a terminal or break a line."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def state_word(peer: node_pb2.PeerStatus) -> str:
+    """connecting, connected, stale, refused or unspecified."""
+    return _word(node_pb2.PeerStatus.State, peer.state, "STATE_")
+
+
+def peer_value(peer: node_pb2.PeerStatus) -> dict[str, object]:
+    """The JSON object of one peer: upstream's PeerInfo members first, then ours. Unknown values are null."""
+    round_trip_s = seconds(peer, "round_trip_time")
+    return {
+        "pubkey": key_text(peer.public_key),
+        "hostname": peer.hostname,
+        "mesh_ip": peer.mesh_ipv4,
+        "endpoint": optional_endpoint(peer, "endpoint"),
+        "last_seen": rfc3339(seconds(peer, "last_seen_time")),
+        "discovered_via": list(peer.discovery_methods),
+        "routable_networks": list(peer.routable_networks),
+        "latency_ms": None if round_trip_s is None else round(round_trip_s * 1000, 3),
+        "mesh_ipv6": peer.mesh_ipv6,
+        "path": peer.path,
+        "state": state_word(peer),
+        "reason": peer.reason,
+        "handshake": rfc3339(seconds(peer, "handshake_time")),
+        "rx_bytes": peer.rx_bytes,
+        "tx_bytes": peer.tx_bytes,
+        "nat_type": peer.nat_type,
+        "introducer": peer.introducer,
+        "native": peer.native,
+    }
+
+
+def peers_value(peers: Sequence[node_pb2.PeerStatus]) -> dict[str, object]:
+    return {"peers": [peer_value(peer) for peer in peers]}
+
+
+def peers_table(peers: Sequence[node_pb2.PeerStatus], now: float, wide: bool = False) -> Table:
+    """All peers as a table; `wide` shows full names and keys and more columns."""
+    columns = [
+        Column("HOSTNAME", HOSTNAME_WIDTH),
+        Column("PUBLIC KEY", 19),
+        Column("MESH IP", 15),
+        Column("ENDPOINT", 25),
+        Column("LAST SEEN", 10),
+        Column("LATENCY", 10),
+        Column("DISCOVERED VIA", 14),
+        Column("STATE", 10),
+        Column("PATH", 10),
+        Column("HANDSHAKE", 9),
+        Column("RX", 10),
+        Column("TX", 10),
+    ]
+    if wide:
+        columns += [Column("MESH IPV6"), Column("NAT"), Column("INTRODUCER"), Column("ROUTES")]
+    return Table(tuple(columns), tuple(_peer_row(peer, now, wide) for peer in peers))
+
+
+def peer_text(peer: node_pb2.PeerStatus, now: float) -> str:
+    """One peer as lines of `Name: value`; the first four are upstream's."""
+    handshake_at = seconds(peer, "handshake_time")
+    round_trip_s = seconds(peer, "round_trip_time")
+    state = state_word(peer) + (f" ({clean(peer.reason)})" if peer.reason else "")
+    lines = {
+        "Public Key": key_text(peer.public_key),
+        "Mesh IP": peer.mesh_ipv4,
+        "Endpoint": optional_endpoint(peer, "endpoint") or NONE,
+        "Last Seen": rfc3339(seconds(peer, "last_seen_time")) or NONE,
+        "Discovered Via": ", ".join(peer.discovery_methods),
+        "Routes": ", ".join(peer.routable_networks),
+        "Latency": NONE if round_trip_s is None else f"{round_trip_s * 1000:.1f} ms",
+        "Hostname": clean(peer.hostname),
+        "Mesh IPv6": peer.mesh_ipv6,
+        "State": state,
+        "Path": peer.path or NONE,
+        "Handshake": NONE if handshake_at is None else f"{age(handshake_at, now)} ago",
+        "Transfer": f"{byte_count(peer.rx_bytes)} received, {byte_count(peer.tx_bytes)} sent",
+        "NAT": peer.nat_type,
+        "Introducer": "yes" if peer.introducer else "",
+    }
+    return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+
+
+def counts_value(peers: Sequence[node_pb2.PeerStatus]) -> dict[str, int]:
+    """How many peers are proven to be reachable, known, and not proven; members as in upstream's peers.count."""
+    active = sum(peer.state == node_pb2.PeerStatus.STATE_CONNECTED for peer in peers)
+    return {"active": active, "total": len(peers), "dead": len(peers) - active}
+
+
+def counts_text(peers: Sequence[node_pb2.PeerStatus]) -> str:
+    counts = counts_value(peers)
+    return (
+        "Peer Count\n==========\n"
+        f"Active peers: {counts['active']}\nTotal peers:  {counts['total']}\nDead peers:   {counts['dead']}"
+    )
+
+
+def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, object]:
+    """The JSON object of a running node."""
+    started_at = seconds(status, "start_time")
+    return {
+        "interface": status.interface,
+        "backend": status.backend,
+        "version": status.version,
+        "pubkey": key_text(status.public_key),
+        "hostname": status.hostname,
+        "mesh_ip": status.mesh_ipv4,
+        "mesh_ipv6": status.mesh_ipv6,
+        "mesh_subnet": status.mesh_subnet,
+        "mesh_ipv6_prefix": status.mesh_ipv6_prefix,
+        "mesh_fingerprint": status.mesh_fingerprint,
+        "listen_port": status.listen_port,
+        "gossip_port": status.exchange_port,
+        "mtu": status.mtu,
+        "started": rfc3339(started_at),
+        "uptime_seconds": None if started_at is None else max(0, int(now - started_at)),
+        "peers": {
+            "active": status.active_peer_count,
+            "total": status.total_peer_count,
+            "dead": status.total_peer_count - status.active_peer_count,
+        },
+        "nat": _nat_value(status.nat),
+        "layers": [_layer_value(layer) for layer in status.layers],
+        "services": [{"name": service.name, "connected": service.connected} for service in status.services],
+        "routable_networks": list(status.routable_networks),
+        "refused_routes": [
+            {"network": route.network, "pubkey": key_text(route.public_key), "reason": route.reason}
+            for route in status.refused_routes
+        ],
+        "warnings": [{"code": warning.code, "text": warning.text} for warning in status.warnings],
+    }
+
+
+def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
+    """A running node on about a screen."""
+    started_at = seconds(status, "start_time")
+    lines = {
+        "Interface": f"{status.interface} ({status.backend or 'no device yet'})",
+        "Hostname": clean(status.hostname),
+        "Public Key": key_text(status.public_key) or NONE,
+        "Mesh IP": status.mesh_ipv4 or NONE,
+        "Mesh IPv6": status.mesh_ipv6 or NONE,
+        "Mesh Subnet": status.mesh_subnet,
+        "Mesh IPv6 Prefix": status.mesh_ipv6_prefix,
+        "Mesh Fingerprint": status.mesh_fingerprint,
+        "Listen Port": str(status.listen_port or NONE),
+        "Gossip Port": str(status.exchange_port or NONE),
+        "MTU": str(status.mtu or NONE),
+        "Version": status.version,
+        "Uptime": NONE if started_at is None else span(now - started_at),
+        "Peers": f"{status.active_peer_count} connected of {status.total_peer_count} known",
+        "NAT": _nat_text(status.nat, now),
+        "Advertised Routes": ", ".join(status.routable_networks),
+    }
+    parts = ["Mesh Status\n===========", *(f"{name}: {value}" for name, value in lines.items() if value)]
+    parts += _section("Discovery", [_layer_line(layer, now) for layer in status.layers])
+    absent = [service.name for service in status.services if not service.connected]
+    parts += _section("Services not answering", absent)
+    refused = [
+        f"{route.network} from {key_text(route.public_key)[:8]}: {route.reason}" for route in status.refused_routes
+    ]
+    parts += _section("Refused routes", refused)
+    parts += _section("Warnings", [f"{clean(warning.text)} [{warning.code}]" for warning in status.warnings])
+    return "\n".join(parts)
+
+
+def probe_value(answer: node_pb2.ProbePeerResponse, address: str) -> dict[str, object]:
+    round_trip_s = seconds(answer, "round_trip_time")
+    return {
+        "address": address,
+        "pubkey": key_text(answer.public_key),
+        "hostname": answer.hostname,
+        "mesh_ip": answer.mesh_ipv4,
+        "rtt_ms": None if round_trip_s is None else round(round_trip_s * 1000, 3),
+        "observed_endpoint": optional_endpoint(answer, "observed_endpoint"),
+    }
+
+
+def probe_text(answer: node_pb2.ProbePeerResponse, address: str) -> str:
+    lines = {
+        "Answer from": address,
+        "Public Key": key_text(answer.public_key),
+        "Hostname": clean(answer.hostname),
+        "Mesh IP": answer.mesh_ipv4,
+        "RTT": milliseconds(seconds(answer, "round_trip_time")),
+        "Our address as seen there": optional_endpoint(answer, "observed_endpoint"),
+    }
+    return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+
+
+def _peer_row(peer: node_pb2.PeerStatus, now: float, wide: bool) -> tuple[str, ...]:
+    key = key_text(peer.public_key)
+    hostname = clean(peer.hostname) or key[:KEY_WIDTH]
+    cells = (
+        hostname if wide else shortened(hostname, HOSTNAME_WIDTH),
+        key if wide else f"{key[:KEY_WIDTH]}...",
+        peer.mesh_ipv4,
+        optional_endpoint(peer, "endpoint") or NONE,
+        age(seconds(peer, "last_seen_time"), now),
+        milliseconds(seconds(peer, "round_trip_time")),
+        ",".join(peer.discovery_methods) or NONE,
+        state_word(peer),
+        peer.path or NONE,
+        age(seconds(peer, "handshake_time"), now),
+        byte_count(peer.rx_bytes),
+        byte_count(peer.tx_bytes),
+    )
+    if not wide:
+        return cells
+    introducer = "yes" if peer.introducer else NONE
+    return (*cells, peer.mesh_ipv6 or NONE, peer.nat_type or NONE, introducer, ",".join(peer.routable_networks) or NONE)
+
+
+def _nat_value(nat: nat_pb2.NatReport) -> dict[str, object]:
+    return {
+        "enabled": nat.enabled,
+        "mapping": _mapping_word(nat),
+        "external_endpoint": optional_endpoint(nat, "external_endpoint"),
+        "from_wireguard_port": nat.from_wireguard_port,
+        "answered": rfc3339(seconds(nat, "answer_time")),
+        "detail": nat.detail,
+    }
+
+
+def _nat_text(nat: nat_pb2.NatReport, now: float) -> str:
+    if not nat.enabled:
+        return "not looked at"
+    answered_at = seconds(nat, "answer_time")
+    if answered_at is None:
+        return f"no answer yet{f' ({clean(nat.detail)})' if nat.detail else ''}"
+    endpoint = optional_endpoint(nat, "external_endpoint") or "an unknown address"
+    return f"{_mapping_word(nat)}, seen as {endpoint}, {age(answered_at, now)} ago"
+
+
+def _mapping_word(nat: nat_pb2.NatReport) -> str:
+    word = _word(nat_pb2.Mapping, nat.mapping, "MAPPING_")
+    return "unknown" if word == "unspecified" else word
+
+
+def _layer_value(layer: discovery_pb2.DiscoveryLayer) -> dict[str, object]:
+    return {
+        "name": layer.name,
+        "state": _word(discovery_pb2.DiscoveryLayer.State, layer.state, "STATE_"),
+        "detail": layer.detail,
+        "heard": rfc3339(seconds(layer, "hear_time")),
+    }
+
+
+def _layer_line(layer: discovery_pb2.DiscoveryLayer, now: float) -> str:
+    heard_at = seconds(layer, "hear_time")
+    heard = "" if heard_at is None else f", heard {age(heard_at, now)} ago"
+    detail = f" ({clean(layer.detail)})" if layer.detail else ""
+    state = _word(discovery_pb2.DiscoveryLayer.State, layer.state, "STATE_")
+    return f"{layer.name}: {state}{heard}{detail}"
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"{title}:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _word(enumeration: Enumeration, number: int, prefix: str) -> str:
+    """MAPPING_ENDPOINT_INDEPENDENT becomes endpoint-independent; a number from a newer node stays a number."""
+    if number not in enumeration.values():
+        return str(number)
+    return enumeration.Name(number).removeprefix(prefix).lower().replace("_", "-")
