@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Iterable
 
 from google.protobuf.duration_pb2 import Duration
@@ -19,8 +20,7 @@ def timestamp(at: float | None) -> Timestamp | None:
     """Unix seconds to a timestamp; None stays None, which leaves a message field unset."""
     if at is None:
         return None
-    nanoseconds = round(at * NANOSECONDS)
-    return Timestamp(seconds=nanoseconds // NANOSECONDS, nanos=nanoseconds % NANOSECONDS)
+    return Timestamp(**_parts(at))
 
 
 def seconds(message: Message, field: str) -> float | None:
@@ -35,8 +35,14 @@ def duration(span_s: float | None) -> Duration | None:
     """Seconds to a duration; None stays None."""
     if span_s is None:
         return None
-    nanoseconds = round(span_s * NANOSECONDS)
-    return Duration(seconds=nanoseconds // NANOSECONDS, nanos=nanoseconds % NANOSECONDS)
+    return Duration(**_parts(span_s))
+
+
+def _parts(value: float) -> dict[str, int]:
+    whole = math.floor(value)
+    # the difference is exact, while value * 10**9 would lose hundreds of nanoseconds at today's date
+    carry, nanos = divmod(round((value - whole) * NANOSECONDS), NANOSECONDS)
+    return {"seconds": whole + carry, "nanos": nanos}
 
 
 def public_key(raw: bytes) -> PublicKey:
