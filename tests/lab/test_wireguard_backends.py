@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from support.namespace import Node, two_nodes
 from wgmesh.core.model import DesiredDevice, DesiredPeer, Endpoint, ObservedDevice, PresharedKey
-from wgmesh.wireguard.identity import clamp, public_key_of
+from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.io.backend import open_device
 from wgmesh.wireguard.reconciler import Reconciler, Turn
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
 
-KEY_A, KEY_B = clamp(bytes([1] * 32)), clamp(bytes([2] * 32))
+KEY_A, KEY_B = PrivateKey(bytes([1] * 32)), PrivateKey(bytes([2] * 32))
 PRESHARED_KEY = PresharedKey(bytes([7] * 32))
 
 
@@ -42,9 +42,9 @@ def desired(own: int, *peers: DesiredPeer, port: int = 51820) -> DesiredDevice:
     return DesiredDevice(addresses, port, 1420, peers=peers)
 
 
-def peer(private_key: bytes, number: int, *networks: str, port: int = 51820) -> DesiredPeer:
+def peer(private_key: PrivateKey, number: int, *networks: str, port: int = 51820) -> DesiredPeer:
     return DesiredPeer(
-        public_key_of(private_key),
+        private_key.public_key,
         PRESHARED_KEY,
         frozenset({ipaddress.ip_network(f"10.77.0.{number}/32"), ipaddress.ip_network(f"fd5a::{number}/128")}),
         frozenset(map(ipaddress.ip_network, networks)),
@@ -53,17 +53,17 @@ def peer(private_key: bytes, number: int, *networks: str, port: int = 51820) -> 
     )
 
 
-def apply(node: Node, private_key: bytes, device: DesiredDevice, stored_port: int | None = None) -> Turn:
+def apply(node: Node, private_key: PrivateKey, device: DesiredDevice, stored_port: int | None = None) -> Turn:
     """One life of the service: opens the device, applies once, and lets go of it."""
 
     async def body() -> Turn:
         async with open_device("wg0", private_key, node.state) as real:
-            return await Reconciler(real, public_key_of(private_key), stored_port).turn(device, time.time())
+            return await Reconciler(real, private_key.public_key, stored_port).turn(device, time.time())
 
     return node.run(body)
 
 
-def observe(node: Node, private_key: bytes) -> ObservedDevice | None:
+def observe(node: Node, private_key: PrivateKey) -> ObservedDevice | None:
     async def body() -> ObservedDevice | None:
         async with open_device("wg0", private_key, node.state) as real:
             return await real.observe()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from wgmesh.core.errors import DeviceUnavailable
 from wgmesh.core.model import ObservedDevice, ObservedPeer, PublicKey
+from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.plan import Action, SetPeer
 
@@ -38,7 +39,7 @@ class Tunnel(Protocol):
     async def read(self) -> TunnelState:
         """Looks at key, port and peers."""
 
-    async def set_private_key(self, private_key: bytes) -> None: ...
+    async def set_private_key(self, private_key: PrivateKey) -> None: ...
 
     async def set_listen_port(self, port: int) -> None: ...
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from wgmesh.core.errors import DeviceUnavailable
 from wgmesh.core.model import Endpoint, IPNetwork, ObservedPeer, PresharedKey, PublicKey
+from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.plan import SetPeer
 
 GET_REQUEST = b"get=1\n\n"
@@ -21,15 +22,15 @@ _NO_PRESHARED_KEY = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class UapiState:
-    """The answer to `get=1`. `private_key` is kept out of the repr."""
+    """The answer to `get=1`."""
 
-    private_key: bytes | None = field(repr=False)
+    private_key: PrivateKey | None
     listen_port: int
     peers: tuple[ObservedPeer, ...]
 
 
-def private_key_request(private_key: bytes) -> bytes:
-    return _request(("private_key", private_key.hex()))
+def private_key_request(private_key: PrivateKey) -> bytes:
+    return _request(("private_key", private_key.reveal().hex()))
 
 
 def listen_port_request(port: int) -> bytes:
@@ -101,7 +102,7 @@ class _PeerParts:
 
 
 def _parse(answer: bytes) -> UapiState:
-    private_key: bytes | None = None
+    private_key: PrivateKey | None = None
     listen_port = 0
     peers: list[_PeerParts] = []
     for line in answer.decode("ascii").splitlines():
@@ -109,7 +110,7 @@ def _parse(answer: bytes) -> UapiState:
         match key:
             case "private_key":
                 raw = bytes.fromhex(value)
-                private_key = raw if any(raw) else None
+                private_key = PrivateKey(raw) if any(raw) else None
             case "listen_port":
                 listen_port = int(value)
             case "public_key":

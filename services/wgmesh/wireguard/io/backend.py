@@ -11,9 +11,9 @@ from pathlib import Path
 
 from wgmesh.core.errors import AlreadyRunning, DeviceUnavailable, MeshError, NotSupported, PermissionDenied
 from wgmesh.core.model import ObservedDevice
+from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone, Tunnel, TunnelState
-from wgmesh.wireguard.identity import public_key_of
 from wgmesh.wireguard.io.kernel import open_kernel_tunnel
 from wgmesh.wireguard.io.netlink import Link, Links, open_links
 from wgmesh.wireguard.io.userspace import open_userspace_tunnel, socket_path, start_program
@@ -43,10 +43,10 @@ STOP_POLL_S = 0.01
 class LinuxDevice:
     """See Device. `birth_mark` is a file that exists while an interface is created and has no key yet."""
 
-    def __init__(self, interface: str, private_key: bytes, links: Links, birth_mark: Path) -> None:
+    def __init__(self, interface: str, private_key: PrivateKey, links: Links, birth_mark: Path) -> None:
         self._interface = interface
         self._private_key = private_key
-        self._public_key = public_key_of(private_key)
+        self._public_key = private_key.public_key
         self._links = links
         self._birth_mark = birth_mark
         self._link: Link | None = None
@@ -251,7 +251,7 @@ class LinuxDevice:
 
 
 @asynccontextmanager
-async def open_device(interface: str, private_key: bytes, state_dir: Path) -> AsyncIterator[LinuxDevice]:
+async def open_device(interface: str, private_key: PrivateKey, state_dir: Path) -> AsyncIterator[LinuxDevice]:
     """Opens the device `interface`, which need not exist yet. Leaving the context leaves the device as it is."""
     async with open_links() as links:
         device = LinuxDevice(interface, private_key, links, state_dir / f"{interface}.creating")

@@ -14,6 +14,7 @@ from pyroute2 import NetlinkError
 from pyroute2.netlink.generic.wireguard import AsyncWireGuard
 from wgmesh.core.errors import NotSupported
 from wgmesh.core.model import Endpoint, ObservedPeer, PresharedKey, PublicKey
+from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.device import PortBusy, TunnelState
 from wgmesh.wireguard.io.netlink import translate, translated
 from wgmesh.wireguard.plan import SetPeer
@@ -34,9 +35,9 @@ class KernelTunnel:
         with translated(f"read the WireGuard device {self._interface}"):
             return merge_dump([chunk async for chunk in await self._netlink.info(self._interface)])
 
-    async def set_private_key(self, private_key: bytes) -> None:
+    async def set_private_key(self, private_key: PrivateKey) -> None:
         with translated("set the private key"):
-            await self._netlink.set(self._interface, private_key=base64.b64encode(private_key))
+            await self._netlink.set(self._interface, private_key=private_key.reveal_text())
 
     async def set_listen_port(self, port: int) -> None:
         try:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from wgmesh.core.errors import DeviceUnavailable, NotSupported
 from wgmesh.core.model import PublicKey
+from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard import uapi
 from wgmesh.wireguard.device import DeviceGone, PortBusy, TunnelState
-from wgmesh.wireguard.identity import public_key_of
 from wgmesh.wireguard.plan import SetPeer
 
 SOCKET_DIRECTORY = Path("/var/run/wireguard")  # fixed by the programs themselves
@@ -41,10 +41,9 @@ class UserspaceTunnel:
         answer = await self._exchange(uapi.GET_REQUEST)
         self._check(answer, "read the WireGuard device")
         state = uapi.parse_state(answer)
-        public_key = public_key_of(state.private_key) if state.private_key else None
-        return TunnelState(public_key, state.listen_port, state.peers)
+        return TunnelState(state.private_key.public_key if state.private_key else None, state.listen_port, state.peers)
 
-    async def set_private_key(self, private_key: bytes) -> None:
+    async def set_private_key(self, private_key: PrivateKey) -> None:
         await self._set(uapi.private_key_request(private_key), "set the private key")
 
     async def set_listen_port(self, port: int) -> None:

@@ -1,0 +1,37 @@
+"""The composition root of the wireguard service."""
+
+from __future__ import annotations
+
+import asyncio
+
+from wgmesh.runtime.service import Shell
+from wgmesh.v1.wireguard_service_pb2_grpc import add_WireGuardServiceServicer_to_server
+from wgmesh.wireguard.io.backend import open_device
+from wgmesh.wireguard.io.identity_store import IdentityStore
+from wgmesh.wireguard.io.keeper import DeviceKeeper
+from wgmesh.wireguard.io.watcher import watch
+from wgmesh.wireguard.servicer import SERVICE_NAME, WireGuardServicer
+from wgmesh.wireguard.settings import WireGuardSettings
+
+
+async def main(shell: Shell, settings: WireGuardSettings) -> None:
+    """Takes over the device of an earlier life if there is one, serves until asked to stop, and removes the device.
+
+    After SIGKILL the device stays and keeps carrying traffic; the next start adopts it.
+    """
+    store = IdentityStore(settings.state_dir, settings.interface)
+    identity = store.load_or_create()
+    async with open_device(settings.interface, identity.private_key, settings.state_dir) as device:
+        keeper = DeviceKeeper(device, store, identity, shell.log)
+        # Before serving: an interface that is not ours ends the service here, with the reason.
+        await keeper.look(full=True)
+        servicer = WireGuardServicer(keeper)
+        async with (
+            shell.serve(lambda server: add_WireGuardServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
+            asyncio.TaskGroup() as tasks,
+        ):
+            watching = tasks.create_task(watch(keeper, shell.log))
+            await shell.stopping.wait()
+            watching.cancel()
+        if not settings.keep_interface:
+            await keeper.remove()

@@ -1,0 +1,59 @@
+"""The identity on disk: `<state-dir>/<iface>.json`, upstream's file, so that its identity is taken over."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from wgmesh.core.errors import CorruptState, PermissionDenied
+from wgmesh.core.identity_file import MAX_FILE_BYTES, StoredIdentity, decode_identity, encode_identity
+from wgmesh.core.model import KEY_BYTES
+from wgmesh.core.private_key import PrivateKey
+from wgmesh.runtime.files import write_atomically
+
+
+class IdentityStore:
+    """Reads and writes the identity of one interface. Writes nothing that stands there already."""
+
+    def __init__(self, state_dir: Path, interface: str) -> None:
+        self._path = state_dir / f"{interface}.json"
+        self._saved: StoredIdentity | None = None
+
+    def load_or_create(self) -> StoredIdentity:
+        """Returns the stored identity, or a new one that is stored already.
+
+        Raises CorruptState for a file that cannot be used, which is then left as it is, and PermissionDenied.
+        """
+        data = self._read()
+        if data is None:
+            self.save(StoredIdentity(PrivateKey(secrets.token_bytes(KEY_BYTES))))
+        else:
+            self._saved = decode_identity(data, str(self._path))
+        assert self._saved is not None
+        return self._saved
+
+    def save(self, identity: StoredIdentity) -> None:
+        """Stores the identity with mode 0600. Raises PermissionDenied; the old file is then untouched."""
+        if identity == self._saved:
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self._path, encode_identity(identity), 0o600)
+        except OSError as error:
+            raise PermissionDenied(
+                f"Could not write the identity to {self._path}: {error.strerror}. Choose a writable --state-dir."
+            ) from None
+        self._saved = identity
+
+    def _read(self) -> bytes | None:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            raise PermissionDenied(
+                f"Could not read the identity {self._path}: {error.strerror}. Give this user access to it."
+            ) from None
+        except OSError as error:
+            raise CorruptState(f"The identity {self._path} cannot be read: {error.strerror}. Move it away.") from None

@@ -1,0 +1,103 @@
+"""Everything that is done to the device of this process, one thing at a time, and what is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface
+
+from structlog.stdlib import BoundLogger
+from wgmesh.core.errors import PermissionDenied
+from wgmesh.core.identity_file import StoredIdentity
+from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot, Identity, ObservedDevice
+from wgmesh.runtime import telemetry
+from wgmesh.runtime.snapshots import SnapshotCell
+from wgmesh.wireguard.io.backend import LinuxDevice
+from wgmesh.wireguard.io.identity_store import IdentityStore
+from wgmesh.wireguard.reconciler import Reconciler
+
+_tracer = telemetry.tracer("wgmesh.wireguard")
+
+
+class DeviceKeeper:
+    """Owns the device, its identity and the published snapshot. `changed` is set after each apply that did something.
+
+    Its methods raise what Device raises.
+    """
+
+    def __init__(self, device: LinuxDevice, store: IdentityStore, stored: StoredIdentity, log: BoundLogger) -> None:
+        self._device = device
+        self._store = store
+        self._stored = stored
+        self._log = log
+        self._reconciler = Reconciler(device, stored.public_key, stored.listen_port)
+        self._turn = asyncio.Lock()  # netlink answers of two askers would mix, and turns must not interleave
+        self._said: frozenset[str] = frozenset()
+        self.snapshots = SnapshotCell(DeviceSnapshot(0, self._identity()))
+        self.changed = asyncio.Event()
+
+    async def apply(self, desired: DesiredDevice) -> ApplyOutcome:
+        """Brings the device to the desired state, stores addresses and port, and publishes what came out."""
+        async with self._turn:
+            with _tracer.start_as_current_span("device.apply", attributes={"peers": len(desired.peers)}) as span:
+                turn = await self._reconciler.turn(desired, time.time())
+                outcome = turn.outcome
+                span.set_attribute("actions", len(outcome.actions))
+                span.set_attribute("refused_routes", len(outcome.refused_routes))
+                span.set_attribute("peer_failures", len(outcome.peer_failures))
+            self._remember(desired)
+            self._publish(outcome.device)
+        if outcome.actions:
+            self.changed.set()
+            self._log.info("device changed", actions=len(outcome.actions), peers=len(desired.peers))
+        self._say(outcome, turn.skipped)
+        return outcome
+
+    async def preview(self, desired: DesiredDevice) -> ApplyOutcome:
+        """Says what `apply` would do."""
+        async with self._turn:
+            return await self._reconciler.preview(desired, time.time())
+
+    async def remove(self) -> None:
+        """Removes the device with all it has."""
+        async with self._turn:
+            await self._reconciler.remove()
+            self._publish(None)
+
+    async def look(self, *, full: bool) -> bool:
+        """Looks at the device and publishes what changed; returns whether something did."""
+        async with self._turn:
+            last = self.snapshots.value.device
+            seen = await self._device.observe() if full or last is None else await self._device.refresh(last)
+            return self._publish(seen)
+
+    def _publish(self, device: ObservedDevice | None) -> bool:
+        last = self.snapshots.value
+        identity = self._identity()
+        if last.revision and device == last.device and identity == last.identity:
+            return False
+        self.snapshots.publish(DeviceSnapshot(last.revision + 1, identity, device))
+        return True
+
+    def _identity(self) -> Identity:
+        return Identity(self._stored.public_key, self._stored.mesh_ipv4, self._stored.mesh_ipv6)
+
+    def _remember(self, desired: DesiredDevice) -> None:
+        """Stores what the next life starts with. A full or read-only disk costs only that."""
+        ipv4 = next((a.ip for a in desired.addresses if isinstance(a, IPv4Interface)), self._stored.mesh_ipv4)
+        ipv6 = next((a.ip for a in desired.addresses if isinstance(a, IPv6Interface)), self._stored.mesh_ipv6)
+        self._stored = replace(self._stored, mesh_ipv4=ipv4, mesh_ipv6=ipv6, listen_port=self._reconciler.stored_port)
+        try:
+            self._store.save(self._stored)
+        except PermissionDenied as error:
+            self._log.warning("identity not stored", reason=str(error))
+
+    def _say(self, outcome: ApplyOutcome, skipped: tuple[str, ...]) -> None:
+        """Logs every refusal and failure once, not at each turn that finds it again."""
+        sentences = {*skipped}
+        sentences |= {f"Route {route.network} was refused: {route.reason}" for route in outcome.refused_routes}
+        sentences |= {f"Peer {fault.public_key.short}: {fault.reason}" for fault in outcome.peer_failures}
+        for sentence in sorted(sentences - self._said):
+            self._log.warning("device incomplete", reason=sentence)
+        self._said = frozenset(sentences)

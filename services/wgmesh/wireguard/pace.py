@@ -1,0 +1,38 @@
+"""How often to look at the device: at once when it matters, hardly when nothing happens."""
+
+from __future__ import annotations
+
+BURST_S = 3.0  # a first handshake takes one round trip; one that got lost is tried again only after 5 s
+BURST_INTERVAL_S = 0.05
+ACTIVE_INTERVAL_S = 1.0
+IDLE_INTERVAL_S = 2.0
+IDLE_AFTER_LOOKS = 5  # unchanged looks in a row
+FULL_LOOK_INTERVAL_S = 10.0  # addresses and routes change only by hand: seen within this time
+
+
+class Pace:
+    """Says when to look next. `now` is monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._burst_until = 0.0
+        self._unchanged = 0
+        self._full_look_at = 0.0
+
+    def on_applied(self, now: float) -> None:
+        """The device was changed: a handshake may come any moment."""
+        self._burst_until = now + BURST_S
+        self._unchanged = 0
+
+    def on_look(self, now: float, *, changed: bool, awaiting_handshake: bool) -> float:
+        """Takes what a look found and returns the seconds to wait before the next one."""
+        self._unchanged = 0 if changed else self._unchanged + 1
+        if awaiting_handshake and now < self._burst_until:
+            return BURST_INTERVAL_S
+        return ACTIVE_INTERVAL_S if self._unchanged < IDLE_AFTER_LOOKS else IDLE_INTERVAL_S
+
+    def wants_full_look(self, now: float) -> bool:
+        """Whether addresses and routes are due as well. Answering yes starts the next span."""
+        if now < self._full_look_at:
+            return False
+        self._full_look_at = now + FULL_LOOK_INTERVAL_S
+        return True

@@ -1,0 +1,125 @@
+"""One turn against the fake device: the order of things, and failures that stay where they belong."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+
+import pytest
+from support.devices import desired_device, desired_peer, key
+from support.fake_device import FakeDevice
+from wgmesh.core.errors import DeviceUnavailable, MeshError, NotSupported, PermissionDenied
+from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
+from wgmesh.wireguard.device import DeviceGone
+from wgmesh.wireguard.plan import Action, AddAddress, AddRoute, BringUp, CreateDevice, SetListenPort, SetMtu, SetPeer
+from wgmesh.wireguard.reconciler import Reconciler
+
+NOW = 1000.0
+OWN = key(60)
+
+
+def reconciler(device: FakeDevice, stored_port: int | None = None) -> Reconciler:
+    return Reconciler(device, OWN, stored_port)
+
+
+async def test_one_turn_creates_the_whole_device() -> None:
+    device = FakeDevice()
+    turn = await reconciler(device).turn(desired_device(desired_peer(1, "172.20.0.0/16"), desired_peer(2)), NOW)
+    assert turn.outcome.peer_failures == turn.outcome.refused_routes == turn.skipped == ()
+    assert turn.outcome.device is not None
+    assert turn.outcome.device.up and turn.outcome.device.listen_port == 51820
+    assert len(turn.outcome.device.peers) == 2
+    assert turn.outcome.device.routes == {ipaddress.ip_network("172.20.0.0/16")}
+
+
+async def test_a_second_turn_does_nothing() -> None:
+    device = FakeDevice()
+    wanted = desired_device(desired_peer(1, "172.20.0.0/16"))
+    await reconciler(device).turn(wanted, NOW)
+    assert (await reconciler(device).turn(wanted, NOW)).outcome.actions == ()
+
+
+async def test_a_preview_names_the_steps_and_takes_none() -> None:
+    device = FakeDevice(foreign=ForeignRoutes((ForeignRoute(ipaddress.ip_network("172.20.1.0/24"), "eth0"),)))
+    wanted = desired_device(desired_peer(1, "172.20.0.0/16"))
+    preview = await reconciler(device).preview(wanted, NOW)
+    assert device.applied == []
+    turn = await reconciler(device).turn(wanted, NOW)
+    assert preview.actions == turn.outcome.actions
+    assert preview.refused_routes == turn.outcome.refused_routes != ()
+
+
+async def test_one_bad_peer_fails_alone_and_its_network_is_not_routed() -> None:
+    def faults(action: Action) -> MeshError | None:
+        return DeviceUnavailable("bad peer") if isinstance(action, SetPeer) and action.public_key == key(2) else None
+
+    device = FakeDevice(faults=faults)
+    peers = (desired_peer(1), desired_peer(2, "172.20.0.0/16"), desired_peer(3, "172.21.0.0/16"))
+    outcome = (await reconciler(device).turn(desired_device(*peers), NOW)).outcome
+    assert [(failure.public_key, failure.reason) for failure in outcome.peer_failures] == [(key(2), "bad peer")]
+    assert device.peers.keys() == {key(1), key(3)}
+    assert device.routes == {ipaddress.ip_network("172.21.0.0/16")}
+
+
+async def test_a_route_that_fails_is_the_failure_of_its_peer() -> None:
+    device = FakeDevice(faults=lambda a: DeviceUnavailable("no") if isinstance(a, AddRoute) else None)
+    outcome = (await reconciler(device).turn(desired_device(desired_peer(1, "172.20.0.0/16")), NOW)).outcome
+    assert [failure.public_key for failure in outcome.peer_failures] == [key(1)]
+
+
+async def test_what_this_host_cannot_do_is_skipped_with_a_sentence() -> None:
+    def faults(action: Action) -> MeshError | None:
+        is_ipv6 = isinstance(action, AddAddress) and action.address.version == 6
+        return NotSupported("IPv6 is off.") if is_ipv6 else None
+
+    device = FakeDevice(faults=faults)
+    turn = await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
+    assert turn.skipped == ("IPv6 is off.",)
+    assert device.up and device.peers
+
+
+async def test_an_error_of_the_device_is_raised_after_the_rest_was_done() -> None:
+    device = FakeDevice(faults=lambda a: PermissionDenied("no") if isinstance(a, SetMtu) else None, mtu=1500)
+    with pytest.raises(PermissionDenied):
+        await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
+    assert device.peers.keys() == {key(1)}
+
+
+@pytest.mark.parametrize("kind", [CreateDevice, BringUp])
+async def test_a_device_that_is_gone_ends_the_turn_at_once(kind: type[Action]) -> None:
+    device = FakeDevice(faults=lambda a: DeviceGone("gone") if isinstance(a, kind) else None)
+    with pytest.raises(DeviceGone):
+        await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
+    assert device.peers == {}
+
+
+async def test_a_port_that_turns_out_busy_gives_way_to_the_next() -> None:
+    device = FakeDevice(busy=frozenset({51820}), secretly_busy=frozenset({51821}))
+    core = reconciler(device)
+    outcome = (await core.turn(desired_device(reserved=(51822,)), NOW)).outcome
+    assert outcome.device is not None and outcome.device.listen_port == 51823
+    assert SetListenPort(51823).describe() in outcome.actions
+    assert core.stored_port == 51823
+
+
+async def test_the_port_of_before_is_taken_again_after_the_device_was_lost() -> None:
+    device = FakeDevice()
+    await reconciler(device, stored_port=51825).turn(desired_device(), NOW)
+    assert device.listen_port == 51825
+
+
+async def test_a_peer_with_our_own_key_is_reported_and_left_out() -> None:
+    device = FakeDevice()
+    own = replace(desired_peer(1), public_key=OWN)
+    outcome = (await reconciler(device).turn(desired_device(own, desired_peer(2)), NOW)).outcome
+    assert [failure.public_key for failure in outcome.peer_failures] == [OWN]
+    assert device.peers.keys() == {key(2)}
+
+
+async def test_removing_leaves_nothing_and_is_idempotent() -> None:
+    device = FakeDevice()
+    core = reconciler(device)
+    await core.turn(desired_device(desired_peer(1)), NOW)
+    await core.remove()
+    await core.remove()
+    assert await device.observe() is None
