@@ -21,7 +21,7 @@ from wgmesh.metrics.samples import Buckets, Kind, Labels, Series
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 QUANTILE = "quantile"
-SUMMARY_PARTS = ("_sum", "_count")
+SUMMARY_PARTS = ("", "_sum", "_count")
 
 
 def render(series: Iterable[Series]) -> bytes:
@@ -45,20 +45,27 @@ def families_of(series: Iterable[Series]) -> list[Metric]:
     for one in series:
         if not by_name[one.name] or by_name[one.name][0].kind is one.kind:
             by_name[one.name].append(one)
-    summaries = {name for name in by_name if _is_summary(name, by_name)}
-    parts = {name + part for name in summaries for part in SUMMARY_PARTS}
-    return [
-        _summary(name, by_name) if name in summaries else _family(name, by_name[name])
-        for name in sorted(by_name)
-        if name not in parts
-    ]
+    families = {}
+    for name in _summary_names(by_name):
+        families[name] = _summary(name, [by_name.pop(name + part, []) for part in SUMMARY_PARTS])
+    for name, found in by_name.items():
+        families[name] = _family(name, found)
+    return [families[name] for name in sorted(families)]
 
 
-def _is_summary(name: str, by_name: Mapping[str, Sequence[Series]]) -> bool:
-    found = by_name[name]
-    if found[0].kind is not Kind.GAUGE or not all(QUANTILE in dict(one.labels) for one in found):
-        return False
-    return all(part in by_name and by_name[part][0].kind is Kind.COUNTER for part in (name + p for p in SUMMARY_PARTS))
+def _summary_names(by_name: Mapping[str, Sequence[Series]]) -> list[str]:
+    """Two counters X_sum and X_count make a summary, also while X itself has no quantile to show."""
+    found = []
+    for name in [name.removesuffix("_sum") for name in by_name if name.endswith("_sum")]:
+        counters = [*by_name[f"{name}_sum"], *by_name.get(f"{name}_count", ())]
+        quantiles = by_name.get(name, ())
+        if (
+            f"{name}_count" in by_name
+            and all(one.kind is Kind.COUNTER for one in counters)
+            and all(one.kind is Kind.GAUGE and QUANTILE in dict(one.labels) for one in quantiles)
+        ):
+            found.append(name)
+    return found
 
 
 def _family(name: str, found: Sequence[Series]) -> Metric:
@@ -88,11 +95,11 @@ def _bound_text(bound: float) -> str:
     return "+Inf" if bound == inf else repr(bound)
 
 
-def _summary(name: str, by_name: Mapping[str, Sequence[Series]]) -> Metric:
-    family = Metric(name, by_name[name][0].help or name, "summary")
-    for part in ("", *SUMMARY_PARTS):
-        for one, labels in _distinct(by_name[name + part]):
-            assert isinstance(one.value, float)
+def _summary(name: str, parts: Sequence[Sequence[Series]]) -> Metric:
+    family = Metric(name, next(one.help for found in parts for one in found) or name, "summary")
+    for part, found in zip(SUMMARY_PARTS, parts, strict=True):
+        for one, labels in _distinct(found):
+            assert isinstance(one.value, float)  # gauges and counters hold numbers
             family.add_sample(name + part, labels, one.value)
     return family
 

@@ -64,11 +64,11 @@ def parse_otlp_endpoint(text: str) -> OtlpEndpoint:
 
     Raises InvalidSetting. The text of the error does not repeat an endpoint that may hold a password.
     """
-    parts = urlsplit(text.strip() if "://" in text else f"grpc://{text.strip()}")
     try:
+        parts = urlsplit(text.strip() if "://" in text else f"grpc://{text.strip()}")
         host, port = parts.hostname, parts.port
-    except ValueError:
-        raise InvalidSetting(OTLP_FLAG, "the port is not a number from 1 to 65535.") from None
+    except ValueError as error:
+        raise InvalidSetting(OTLP_FLAG, f"not a URL ({error}). Write https://HOST:4317 or HOST:4317.") from None
     if parts.username is not None or parts.password is not None:
         raise InvalidSetting(OTLP_FLAG, "a user name or password in the endpoint is not supported. Remove it.")
     if parts.scheme not in (*_PLAIN_SCHEMES, *_TLS_SCHEMES):

@@ -22,6 +22,7 @@ Processor = Callable[[Any, str, Event], Event]
 REPEATS_PER_MINUTE = 10  # enough to see a pattern, few enough that an outsider's packets cannot fill a disk
 REPEAT_WINDOW_S = 60.0
 MAX_LIMITED_EVENTS = 256  # event names are literals in our code, so this is far above what exists
+REPEAT_KEY = "_repeat_key"  # what tells repeats when the event's own text does not; never printed
 MAX_VALUE_CHARS = 2000  # a value from the network must not make a line without end
 MAX_DEPTH = 6  # deeper values are shown as their type
 
@@ -84,10 +85,10 @@ class RepeatLimiter:
 
     def __call__(self, _logger: Any, _method: str, event: Event) -> Event:
         """Returns the event, with `suppressed` if some were held back. Raises DropEvent to hold this one back."""
+        name = str(event.pop(REPEAT_KEY, event.get("event", "")))
         if event.get("level") not in LIMITED_LEVELS:
             return event
         now = self._clock()
-        name = str(event.get("event", ""))
         window = self._windows.get(name)
         held_back = 0
         if window is None or now - window.opened >= REPEAT_WINDOW_S:
@@ -115,7 +116,7 @@ def render_text(event: Mapping[str, Any], coloured: bool = False) -> str:
     if coloured:
         shown_level = f"{_COLOURS.get(level, '')}{shown_level}{_RESET}"
     source = f"{event.get('service', '-')}[{event.get('interface', '-')}]"
-    fields = [f"{key}={_quoted(value)}" for key, value in event.items() if key not in _FIRST_FIELDS]
+    fields = [f"{_quoted(key)}={_quoted(value)}" for key, value in event.items() if key not in _FIRST_FIELDS]
     words = [str(event.get("time", "")), shown_level, source, _one_line(str(event.get("event", "")))]
     line = " ".join(words + fields)
     exception = event.get("exception")

@@ -28,7 +28,7 @@ import structlog  # noqa: E402
 if _RICH_HIDDEN:
     del sys.modules["rich"]
 
-from wgmesh.runtime.log_lines import Event, RepeatLimiter, render_json, render_text, scrub_event  # noqa: E402
+from wgmesh.runtime.log_lines import REPEAT_KEY, Event, RepeatLimiter, render_json, render_text, scrub_event  # noqa: E402
 
 BoundLogger = structlog.stdlib.BoundLogger
 
@@ -122,7 +122,9 @@ class _StandardLoggingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = "error" if record.levelno >= logging.ERROR else "warning"
         report = getattr(logger(), level)
-        report(record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+        # Repeats are counted by the text without its values: a library's line differs each time.
+        repeat = f"{record.name}: {record.msg}"
+        report(record.getMessage(), logger=record.name, exc_info=record.exc_info or None, **{REPEAT_KEY: repeat})
 
 
 def _route_standard_logging() -> None:
