@@ -1,0 +1,93 @@
+"""The control socket of a userspace program, played by a small server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support.devices import key, psk
+from wgmesh.core.errors import DeviceUnavailable, NotSupported
+from wgmesh.wireguard.device import DeviceGone, PortBusy
+from wgmesh.wireguard.io import userspace
+from wgmesh.wireguard.io.userspace import UserspaceTunnel, program_path
+from wgmesh.wireguard.plan import SetPeer
+
+
+@asynccontextmanager
+async def program(path: Path, answer: Callable[[bytes], bytes | None]) -> AsyncIterator[list[bytes]]:
+    """Serves `path`; `answer` gives the reply to a request, None hangs up. Yields the requests."""
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                request = await reader.readuntil(b"\n\n")
+                requests.append(request)
+                reply = answer(request)
+                if reply is None:
+                    return
+                writer.write(reply)
+        except asyncio.IncompleteReadError:
+            return
+        finally:
+            writer.close()
+
+    async with await asyncio.start_unix_server(serve, path):
+        yield requests
+
+
+async def test_one_connection_serves_many_requests(tmp_path: Path) -> None:
+    async with program(tmp_path / "s", lambda request: b"listen_port=7\nerrno=0\n\n") as requests:
+        tunnel = UserspaceTunnel("wireguard-go", tmp_path / "s")
+        assert (await tunnel.read()).listen_port == 7
+        await tunnel.set_peer(SetPeer(key(1), new=True))
+        tunnel.close()
+    assert len(requests) == 2
+
+
+async def test_a_refused_peer_is_a_typed_error_without_its_keys_and_the_next_one_works(tmp_path: Path) -> None:
+    bad = key(1).raw.hex().encode()
+    async with program(tmp_path / "s", lambda request: b"errno=-22\n\n" if bad in request else b"errno=0\n\n"):
+        tunnel = UserspaceTunnel("wireguard-go", tmp_path / "s")
+        with pytest.raises(DeviceUnavailable, match="EINVAL") as caught:
+            await tunnel.set_peer(SetPeer(key(1), new=True, preshared_key=psk(1)))
+        assert not isinstance(caught.value, DeviceGone)
+        assert psk(1).reveal().hex() not in str(caught.value)
+        await tunnel.set_peer(SetPeer(key(2), new=True))
+        tunnel.close()
+
+
+async def test_a_taken_port_is_its_own_error(tmp_path: Path) -> None:
+    async with program(tmp_path / "s", lambda request: b"errno=98\n\n"):
+        tunnel = UserspaceTunnel("wireguard-go", tmp_path / "s")
+        with pytest.raises(PortBusy):
+            await tunnel.set_listen_port(51820)
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.write_text("")])
+async def test_no_answer_means_the_device_is_gone(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "s")
+    tunnel = UserspaceTunnel("wireguard-go", tmp_path / "s")
+    assert not await tunnel.is_alive()
+    with pytest.raises(DeviceGone, match="does not answer"):
+        await tunnel.read()
+
+
+async def test_a_program_that_hangs_up_is_connected_again(tmp_path: Path) -> None:
+    replies = [b"errno=0\n\n", None, b"errno=0\n\n"]
+    async with program(tmp_path / "s", lambda request: replies.pop(0)):
+        tunnel = UserspaceTunnel("wireguard-go", tmp_path / "s")
+        await tunnel.read()
+        with pytest.raises(DeviceGone):
+            await tunnel.read()
+        await tunnel.read()
+        tunnel.close()
+
+
+def test_without_any_wireguard_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(userspace.PROGRAM_VARIABLE, "no-such-program")
+    with pytest.raises(NotSupported, match=r"Install the package wireguard-go"):
+        program_path()
