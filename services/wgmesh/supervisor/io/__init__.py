@@ -1,0 +1,1 @@
+"""The processes, signals, locks, directories and privileges that the supervisor touches."""
