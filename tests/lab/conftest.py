@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from support.meshes import StartMesh, start_nodes
 from wgmesh.demo.fabric import Fabric
-from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
+from wgmesh.demo.nodes import MeshNode
 from wgmesh.demo.prerequisites import missing_prerequisites
 
 HERE = Path(__file__).parent
 LATE_RINGS = ("lab", "kernel")  # slow rings run after the fast ones, so that a plain mistake shows first
 LOG_CHARACTERS = 6000  # of each node, in the report of a failed test
-
-StartMesh = Callable[..., list[MeshNode]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,12 +33,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Puts what the nodes said into the report of a failed test."""
     report = yield
-    fabric = getattr(item, "funcargs", {}).get("fabric")
-    if report.failed and isinstance(fabric, Fabric):
-        for log in sorted(fabric.directory.glob("*/join-*.log")):
+    if report.failed:
+        for log in sorted(_logs(getattr(item, "funcargs", {}).values())):
             text = log.read_text(errors="replace")[-LOG_CHARACTERS:]
             report.sections.append((f"{log.parent.name}/{log.name}", text))
     return report
+
+
+def _logs(fixtures: Iterable[object]) -> Iterator[Path]:
+    """The logs of the nodes that a test used."""
+    for value in fixtures:
+        if isinstance(value, Fabric):
+            yield from value.directory.glob("*/join-*.log")
+        elif isinstance(value, MeshNode):
+            yield from value.host.directory.glob("join-*.log")
+        elif isinstance(value, list):
+            yield from _logs(value)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -71,16 +80,6 @@ def real_tunnels() -> None:
 def fabric(real_tunnels: None) -> Iterator[Fabric]:
     with Fabric() as made:
         yield made
-
-
-def start_nodes(fabric: Fabric, names: Sequence[str], *flags: str, secret: str = "") -> list[MeshNode]:
-    """Starts one node on each of some new machines and waits until all ping all."""
-    chosen = secret or new_secret()
-    nodes = [MeshNode(host, chosen, *flags) for host in fabric.add_hosts(names)]
-    for node in nodes:
-        node.start()
-    wait_for_full_mesh(nodes, 20.0 + len(nodes))
-    return nodes
 
 
 @pytest.fixture

@@ -1,0 +1,199 @@
+"""An outsider on the LAN who sees every datagram and knows no secret. Nothing that he sends may change anything."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from support.meshes import CONNECTED
+from support.outsider import Captured, Outsider, Wiretap
+from support.pings import RunningPing
+from wgmesh.demo.fabric import Fabric
+from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
+from wgmesh.demo.waiting import wait_for
+
+TYPES = ("HELLO", "REPLY", "ANNOUNCE", "GOODBYE", "RENDEZVOUS_OFFER", "RENDEZVOUS_START", "NONSENSE")
+LAN_PORT = 51830
+SETTLE_PINGS = 40  # answered pings after an attack: eight tenths of a second in which an effect would show
+REPEATS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Two members, what was captured of them, and of a third who came and went."""
+
+    a: MeshNode
+    b: MeshNode
+    outsider: Outsider
+    outsider_address: str
+    exchange_port: int
+    captured: list[Captured]
+    goodbye: Captured
+    departed_key: bytes
+
+    @property
+    def members(self) -> list[str]:
+        return [str(self.a.host.ipv4), str(self.b.host.ipv4)]
+
+    def of_type(self, kind: str) -> list[Captured]:
+        """At most three captured messages of a type, as an attacker would choose."""
+        found = [seen for seen in self.captured if (seen.envelope or {}).get("type") == kind]
+        assert found, f"no {kind} was captured"
+        return found[:REPEATS]
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with Fabric() as fabric:
+        hosts = fabric.add_hosts(["a", "b", "c", "outsider"])
+        secret = new_secret()
+        a, b, c = (MeshNode(host, secret) for host in hosts[:3])
+        with Wiretap(a.host) as tap_a, Wiretap(c.host) as tap_c, Outsider(hosts[3]) as outsider:
+            for node in (a, b, c):
+                node.start()
+            wait_for_full_mesh([a, b, c])
+            departed_key = c.wait_until_ready().public_key
+            for kind in ("HELLO", "REPLY", "ANNOUNCE"):
+                wait_for(lambda kind=kind: tap_a.of_type(kind), 15.0, f"a {kind} passes")  # type: ignore[misc]
+            c.running_process().stop()
+            goodbye = wait_for(lambda: tap_c.of_type("GOODBYE"), 3.0, "a GOODBYE passes")[0]
+            wait_for(lambda: len(a.peers()) == 1 and len(b.peers()) == 1, 5.0, "c is gone")
+            c.start()  # whoever leaves may come back; his old farewell must not send him away again
+            wait_for_full_mesh([a, b, c])
+            yield Scene(
+                a=a,
+                b=b,
+                outsider=outsider,
+                outsider_address=str(hosts[3].ipv4),
+                exchange_port=a.wait_until_ready().exchange_port,
+                captured=tap_a.captured(),
+                goodbye=goodbye,
+                departed_key=departed_key,
+            )
+
+
+def state(node: MeshNode) -> list[tuple[bytes, str, str, int, str]]:
+    """What an attack must not change: who is there, where, and how."""
+    return sorted(
+        (peer.public_key, peer.mesh_ipv4, peer.endpoint.host, peer.endpoint.port, peer.path) for peer in node.peers()
+    )
+
+
+@pytest.fixture
+def unchanged(scene: Scene) -> Iterator[None]:
+    """Runs a test's attack beside a ping, and then finds members, tunnels and processes as they were."""
+    for node in (scene.a, scene.b):
+        wait_for(
+            lambda node=node: len(node.peers()) == 2 and all(peer.state == CONNECTED for peer in node.peers()),  # type: ignore[misc]
+            10.0,
+            f"{node.name} sees two connected peers before the attack",
+        )
+    before = [(state(node), node.service_pids()) for node in (scene.a, scene.b)]
+    address = scene.b.wait_until_ready().mesh_ipv4
+    with RunningPing(scene.a.host, address) as ping:
+        yield
+        answered = max(ping.answered())
+        wait_for(lambda: max(ping.answered()) > answered + SETTLE_PINGS, 5.0, "the tunnel carries on")
+    assert ping.lost == []
+    for node, (peers, services) in zip((scene.a, scene.b), before, strict=True):
+        assert state(node) == peers
+        assert all(peer.state == CONNECTED for peer in node.peers())
+        assert node.service_pids() == services
+        assert node.wait_until_ready().public_key not in {peer.public_key for peer in node.peers()}
+
+
+def flood(scene: Scene, payload: bytes) -> None:
+    """The same datagram to both ports of both members."""
+    for address in scene.members:
+        for port in (scene.exchange_port, LAN_PORT):
+            scene.outsider.send(payload, address, port)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\0" * 1200, id="zeros"),
+        pytest.param(os.urandom(1200), id="random"),
+        pytest.param(b"{" * 1200, id="braces"),
+        pytest.param(b"\xff\xfe{}", id="not-utf8"),
+        pytest.param(b"[" * 30_000, id="json-30000-deep"),
+        pytest.param(b'{"type":' * 8_000, id="objects-8000-deep"),
+        pytest.param(b'{"type":"HELLO","nonce":"' + b"A" * 65_000 + b'"}', id="oversized"),
+        pytest.param(json.dumps({"type": "HELLO", "nonce": "!", "ciphertext": 7}).encode(), id="wrong-types"),
+        pytest.param(json.dumps({"type": ["HELLO"], "nonce": None, "ciphertext": {}}).encode(), id="wrong-shapes"),
+        pytest.param(b"d1:ad2:id20:" + b"x" * 20 + b"e1:q4:ping1:t2:aa1:y1:qe", id="dht"),
+        pytest.param(b"\x01\x01\x00\x08\x21\x12\xa4\x42" + b"x" * 12 + b"\x00\x20\x00\xff", id="stun"),
+    ],
+)
+def test_garbage_changes_nothing(scene: Scene, unchanged: None, payload: bytes) -> None:
+    for _ in range(REPEATS):
+        flood(scene, payload)
+
+
+def test_a_flood_of_garbage_changes_nothing(scene: Scene, unchanged: None) -> None:
+    for number in range(3000):
+        scene.outsider.send(b"{%d" % number, scene.members[number % 2], scene.exchange_port)
+
+
+def test_truncated_messages_change_nothing(scene: Scene, unchanged: None) -> None:
+    for seen in scene.of_type("HELLO") + scene.of_type("ANNOUNCE"):
+        for length in (1, len(seen.payload) // 2, len(seen.payload) - 1):
+            flood(scene, seen.payload[:length])
+
+
+def test_messages_replayed_from_another_address_change_nothing(scene: Scene, unchanged: None) -> None:
+    for kind in ("HELLO", "REPLY", "ANNOUNCE"):
+        for seen in scene.of_type(kind):
+            flood(scene, seen.payload)
+
+
+def test_messages_replayed_from_the_same_address_change_nothing(scene: Scene, unchanged: None) -> None:
+    for kind in ("HELLO", "REPLY", "ANNOUNCE"):
+        for seen in scene.of_type(kind):
+            for address in scene.members:
+                for port in (scene.exchange_port, LAN_PORT):
+                    scene.outsider.send_as(seen.source, seen.source_port, seen.payload, address, port)
+
+
+@pytest.mark.parametrize("label", TYPES)
+def test_a_hello_under_another_name_changes_nothing(scene: Scene, unchanged: None, label: str) -> None:
+    for seen in scene.of_type("HELLO"):
+        forged = seen.relabelled(label)
+        flood(scene, forged)
+        for address in scene.members:
+            scene.outsider.send_as(seen.source, seen.source_port, forged, address, scene.exchange_port)
+
+
+def test_an_own_hello_bounced_as_a_reply_changes_nothing(scene: Scene, unchanged: None) -> None:
+    for seen in scene.of_type("HELLO"):
+        bounced = seen.relabelled("REPLY")
+        scene.outsider.send(bounced, seen.source, scene.exchange_port)
+        scene.outsider.send_as(seen.destination, seen.destination_port, bounced, seen.source, scene.exchange_port)
+
+
+def test_an_announcement_sent_to_the_lan_port_does_not_move_a_peer(scene: Scene, unchanged: None) -> None:
+    for seen in scene.of_type("ANNOUNCE"):
+        for address in scene.members:
+            scene.outsider.send(seen.payload, address, LAN_PORT)
+            scene.outsider.send_as("192.168.77.99", LAN_PORT, seen.payload, address, LAN_PORT)
+
+
+def test_an_old_genuine_goodbye_does_not_remove_who_came_back(scene: Scene, unchanged: None) -> None:
+    assert scene.departed_key in {peer.public_key for peer in scene.a.peers()}
+    for _ in range(REPEATS):
+        flood(scene, scene.goodbye.payload)
+        for address in scene.members:
+            scene.outsider.send_as(
+                scene.goodbye.source, scene.goodbye.source_port, scene.goodbye.payload, address, scene.exchange_port
+            )
+
+
+def test_the_outsider_never_becomes_a_peer(scene: Scene) -> None:
+    for node in (scene.a, scene.b):
+        assert scene.outsider_address not in {peer.endpoint.host for peer in node.peers()}
+    the_known = {peer.public_key for peer in scene.a.peers()}
+    assert the_known == {scene.departed_key, scene.b.wait_until_ready().public_key}

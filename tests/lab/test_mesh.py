@@ -1,0 +1,157 @@
+"""Meshes of real nodes: they find each other, and say so truthfully."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import time
+
+import pytest
+from support.meshes import StartMesh, the_peer
+from wgmesh.demo.fabric import Fabric
+from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
+from wgmesh.demo.pinger import Pinger, Target
+from wgmesh.demo.waiting import wait_for
+
+
+def test_two_nodes_ping_each_other_and_show_each_other(start_mesh: StartMesh) -> None:
+    a, b = start_mesh("a b")
+    seen = the_peer(a)
+    assert seen.hostname == "b"
+    assert seen.path == "direct-lan"
+    assert seen.endpoint.host == str(b.host.ipv4)
+    assert seen.handshake_time.ToSeconds() > time.time() - 60
+    assert 0 < seen.round_trip_time.ToTimedelta().total_seconds() < 0.5
+
+    status_b = b.wait_until_ready()
+    by_wg = a.host.exec("wg", "show", "wg0", "endpoints")
+    assert f"{b.host.ipv4}:{status_b.listen_port}" in by_wg
+    handshake = int(a.host.exec("wg", "show", "wg0", "latest-handshakes").split()[1])
+    assert abs(handshake - seen.handshake_time.ToSeconds()) <= 130  # rekeyed in between at the most
+
+
+def test_the_peers_command_shows_path_handshake_and_latency(start_mesh: StartMesh) -> None:
+    a, b = start_mesh("a b")
+    the_peer(a)
+    table = a.cli("peers", "list")
+    assert table.returncode == 0, table.stderr
+    assert "b" in table.stdout
+    assert "direct-lan" in table.stdout
+    assert b.wait_until_ready().mesh_ipv4 in table.stdout
+    listed = json.loads(a.cli("peers", "list", "--json").stdout)
+    assert len(listed["peers"]) == 1
+    key = listed["peers"][0]["pubkey"]
+    for selector in (key, key[:6], "b", b.wait_until_ready().mesh_ipv4):
+        found = a.cli("peers", "get", selector, "--json")
+        assert found.returncode == 0, found.stderr
+        assert json.loads(found.stdout)["pubkey"] == key
+    assert a.cli("peers", "get", "nobody").returncode == 4
+    counted = json.loads(a.cli("peers", "count", "--json").stdout)
+    assert (counted["active"], counted["total"]) == (1, 1)
+
+
+def test_three_nodes_become_a_full_mesh(start_mesh: StartMesh) -> None:
+    nodes = start_mesh("a b c")
+    wait_for(lambda: [len(node.peers()) for node in nodes] == [2, 2, 2], 5.0, "each node knows two peers")
+
+
+def test_ten_nodes_become_a_full_mesh(start_mesh: StartMesh) -> None:
+    nodes = start_mesh(" ".join(f"n{number}" for number in range(10)))
+    status = wait_for(
+        lambda: status if (status := nodes[0].status()) and status.active_peer_count == 9 else None,
+        10.0,
+        "the first node has nine active peers",
+    )
+    assert status.total_peer_count == 9
+
+
+def test_a_late_joiner_is_reached_by_all(fabric: Fabric) -> None:
+    secret = new_secret()
+    early = [MeshNode(host, secret) for host in fabric.add_hosts(["a", "b"])]
+    for node in early:
+        node.start()
+    wait_for_full_mesh(early)
+    late = MeshNode(fabric.add_host("c"), secret)
+    late.start()
+    wait_for_full_mesh([*early, late], 10.0)
+
+
+def test_a_custom_subnet_gives_addresses_inside_it(start_mesh: StartMesh) -> None:
+    nodes = start_mesh("a b", "--mesh-subnet", "172.30.4.0/24")
+    for node in nodes:
+        status = node.wait_until_ready()
+        assert ipaddress.ip_address(status.mesh_ipv4) in ipaddress.ip_network("172.30.4.0/24")
+        assert status.mesh_subnet == "172.30.4.0/24"
+
+
+def test_the_mesh_carries_ipv6(start_mesh: StartMesh) -> None:
+    a, b = start_mesh("a b")
+    status = b.wait_until_ready()
+    assert ipaddress.ip_address(status.mesh_ipv6) in ipaddress.ip_network(status.mesh_ipv6_prefix)
+    assert " 0% packet loss" in a.host.exec("ping", "-c", "5", "-i", "0.1", "-W", "2", status.mesh_ipv6)
+
+
+def test_without_default_route_and_dns_nodes_meet_as_quickly(fabric: Fabric) -> None:
+    secret = new_secret()
+    a, b = (MeshNode(host, secret) for host in fabric.add_hosts(["a", "b"]))
+    assert "default" not in a.host.exec("ip", "route")
+    a.start()
+    address = a.wait_until_ready().mesh_ipv4
+    b.start()
+    with Pinger([b.host]) as pinger:
+        wait_for(lambda: pinger.ping([Target("b", address)], 0.05), 5.0, "the second node pings the first")
+
+
+def test_a_dead_stun_server_delays_nothing_and_is_reported(fabric: Fabric) -> None:
+    secret = new_secret()
+    hosts = fabric.add_hosts(["a", "b"])
+    for host in hosts:  # a router that swallows everything
+        host.ip("route", "add", "default", "via", "192.168.77.1")
+        host.ip("neigh", "add", "192.168.77.1", "lladdr", "02:00:00:00:00:01", "dev", "eth0")
+    nodes = [MeshNode(host, secret, "--stun", "203.0.113.9:3478") for host in hosts]
+    for node in nodes:
+        node.start()
+    wait_for_full_mesh(nodes, 8.0)
+    status = nodes[0].wait_until_ready()
+    assert status.nat.enabled
+    assert not status.nat.HasField("external_endpoint")
+
+
+def test_two_meshes_on_one_lan_never_meet(fabric: Fabric) -> None:
+    red = [MeshNode(host, "red-" + new_secret()) for host in fabric.add_hosts(["r1", "r2"])]
+    blue = [MeshNode(host, "blue-" + new_secret()) for host in fabric.add_hosts(["b1", "b2"])]
+    for group in (red, blue):
+        group[1].secret_file.write_text(group[0].secret_file.read_text())
+        for node in group:
+            node.start()
+    addresses = [wait_for_full_mesh(group) for group in (red, blue)]
+    keys = [{bytes(node.wait_until_ready().public_key) for node in group} for group in (red, blue)]
+    for group, own in zip((red, blue), keys, strict=True):
+        for node in group:
+            assert {bytes(peer.public_key) for peer in node.peers()} <= own
+    with Pinger([red[0].host]) as pinger:
+        assert not pinger.ping([Target("r1", address) for address in addresses[1].values()], 0.5)
+
+
+def test_two_meshes_on_one_machine_live_side_by_side(fabric: Fabric) -> None:
+    hosts = fabric.add_hosts(["a", "b"])
+    first, second = new_secret(), new_secret()
+    one = [MeshNode(host, first) for host in hosts]
+    two = [MeshNode(host, second, interface="wg1") for host in hosts]
+    for node in (*one, *two):
+        node.start()
+    wait_for_full_mesh(one)
+    wait_for_full_mesh(two)
+    assert one[0].wait_until_ready().listen_port != two[0].wait_until_ready().listen_port
+
+
+@pytest.mark.parametrize("loss_percent", [20])
+def test_a_lossy_lan_only_slows_the_meeting_down(fabric: Fabric, loss_percent: int) -> None:
+    secret = new_secret()
+    hosts = fabric.add_hosts(["a", "b"])
+    for host in hosts:
+        host.set_loss(loss_percent)
+    nodes = [MeshNode(host, secret) for host in hosts]
+    for node in nodes:
+        node.start()
+    wait_for_full_mesh(nodes, 25.0)
