@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wgmesh.core.advertised import AdvertisedEndpoint, parse_advertised_endpoint
@@ -68,7 +68,7 @@ def decode_peer_cache(data: bytes) -> DecodedCache:
     dropped: list[str] = []
     for item in items[:MAX_KNOWN_PEERS]:
         try:
-            peer = _decode(Members(item))
+            peer = _decode(Members(item), dropped)
         except MalformedMessage as error:
             dropped.append(str(error))
             continue
@@ -97,7 +97,7 @@ def _encode(peer: CachedPeer) -> dict[str, object]:
     return {name: value for name, value in members.items() if value or name in always}
 
 
-def _decode(members: Members) -> CachedPeer:
+def _decode(members: Members, dropped: list[str]) -> CachedPeer:
     last_seen = members.integer("last_seen")
     if last_seen < 0:
         raise MalformedMessage("last_seen: negative")
@@ -109,15 +109,14 @@ def _decode(members: Members) -> CachedPeer:
         hostname=parse_hostname("hostname", members.text("hostname")),
         endpoint=parse_advertised_endpoint("endpoint", members.text("endpoint")),
         introducer=members.flag("introducer"),
-        routable_networks=tuple(_networks(members)),
+        routable_networks=tuple(_networks(members, dropped)),
         nat_type=parse_nat_type(members.text("nat_type")),
     )
 
 
-def _networks(members: Members) -> list[IPNetwork]:
-    networks = []
+def _networks(members: Members, dropped: list[str]) -> Iterator[IPNetwork]:
     for item in members.items("routable_networks")[:MAX_ROUTABLE_NETWORKS]:
-        if not isinstance(item, str):
-            raise MalformedMessage("routable_networks: not strings")
-        networks.append(parse_network("routable_networks", item))
-    return networks
+        try:
+            yield parse_network("routable_networks", item if isinstance(item, str) else "")
+        except MalformedMessage as error:
+            dropped.append(str(error))
