@@ -1,0 +1,170 @@
+"""Whom to say HELLO to, and when.
+
+Two schedules: addresses that nobody has answered from yet (paced, with a negative cache), and known peers that want to
+hear from us regularly: a Go node forgets us after 5 minutes without direct contact (protocol notes, section 22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from wgmesh.core.backoff import delays
+from wgmesh.core.model import Endpoint, PublicKey
+
+CONCURRENT_MAX = 8  # contacts to hearsay at a time: a poisoned list must not make us a flood (BUG 57)
+CONCURRENT_HEARD_MAX = 64  # these have just spoken to us themselves, so they must not wait behind dead addresses
+CONTACTS_MAX = 2048  # twice the peer table
+FIRST_RETRY_S = 5.0  # the first pause after a contact without answer; it doubles
+LAST_RETRY_S = 900.0  # after an hour of silence an address costs six datagrams a quarter of an hour
+STATIC_RETRY_S = 60.0  # the operator named it, so it is worth a steady try
+REFRESH_S = 45.0  # below the 60 s that keep a Go neighbour content, with room for one lost exchange
+REFRESH_JITTER = 0.1
+HURRY_PER_PEER_S = 0.02  # 50 a second: 300 peers hear of a change within 6 s
+
+
+class Origin(IntEnum):
+    """Where an address came from. The smaller is tried first."""
+
+    HEARD = 0
+    STATIC = 1
+    SECOND_HAND = 2
+    CACHE = 3
+
+
+@dataclass(slots=True)
+class Contact:
+    """An address that has not answered yet, or a static one."""
+
+    address: Endpoint
+    origin: Origin
+    key: PublicKey | None
+    next_at: float
+    pauses: Iterator[float] = field(repr=False)
+    is_asked: bool = False
+
+
+class Contacts:
+    """The addresses to try."""
+
+    def __init__(self, random_unit: Callable[[], float]) -> None:
+        """`random_unit` gives floats in 0..1."""
+        self._random_unit = random_unit
+        self._contacts: dict[Endpoint, Contact] = {}
+
+    def __len__(self) -> int:
+        return len(self._contacts)
+
+    def get(self, address: Endpoint) -> Contact | None:
+        return self._contacts.get(address)
+
+    def add(
+        self, address: Endpoint, origin: Origin, now: float, key: PublicKey | None = None, eager: bool = False
+    ) -> None:
+        """Notes an address to try at once. One that is known already keeps its pause, unless `eager`."""
+        contact = self._contacts.get(address)
+        if contact is None:
+            if len(self._contacts) < CONTACTS_MAX:
+                self._contacts[address] = Contact(address, origin, key, now, self._pauses(origin))
+            return
+        contact.key = key or contact.key
+        if origin < contact.origin and contact.origin is not Origin.STATIC:
+            contact.origin = origin
+        if eager:
+            contact.next_at = min(contact.next_at, now)
+
+    def set_static(self, addresses: Iterable[Endpoint], now: float) -> None:
+        """Makes these all the addresses that the operator named."""
+        wanted = set(addresses)
+        for address, contact in tuple(self._contacts.items()):
+            if contact.origin is Origin.STATIC and address not in wanted:
+                del self._contacts[address]
+        for address in wanted:
+            if address not in self._contacts or self._contacts[address].origin is not Origin.STATIC:
+                self._contacts[address] = Contact(address, Origin.STATIC, None, now, self._pauses(Origin.STATIC))
+
+    def due(self, now: float) -> list[Contact]:
+        """Returns the contacts to ask at once, with few addresses of hearsay unanswered at a time."""
+        waiting = [each for each in self._contacts.values() if not each.is_asked and now >= each.next_at]
+        waiting.sort(key=lambda contact: (contact.origin, contact.next_at))
+        heard = [contact for contact in waiting if contact.origin is Origin.HEARD]
+        hearsay = [contact for contact in waiting if contact.origin is not Origin.HEARD]
+        chosen = heard[: self._room(True)] + hearsay[: self._room(False)]
+        for contact in chosen:
+            contact.is_asked = True
+        return chosen
+
+    def answered(self, address: Endpoint, now: float) -> bool:
+        """Ends a contact with success; whether it was a static one. Static ones are asked again in a minute."""
+        contact = self._contacts.get(address)
+        if contact is None:
+            return False
+        if contact.origin is not Origin.STATIC:
+            del self._contacts[address]
+            return False
+        contact.is_asked, contact.next_at = False, now + STATIC_RETRY_S
+        contact.pauses = self._pauses(contact.origin)
+        return True
+
+    def failed(self, address: Endpoint, now: float) -> None:
+        """Ends a contact without answer: the next try comes after a pause that doubles."""
+        contact = self._contacts.get(address)
+        if contact is not None:
+            contact.is_asked, contact.next_at = False, now + next(contact.pauses)
+
+    def drop_peer(self, key: PublicKey) -> None:
+        """Forgets the addresses of a peer that is gone, except those the operator named."""
+        for address, contact in tuple(self._contacts.items()):
+            if contact.key == key and contact.origin is not Origin.STATIC:
+                del self._contacts[address]
+
+    def poll_timeout(self) -> float | None:
+        room = {is_heard: self._room(is_heard) > 0 for is_heard in (True, False)}
+        # without room, an answer or the end of an attempt comes first
+        waiting = (each for each in self._contacts.values() if not each.is_asked and room[each.origin is Origin.HEARD])
+        return min((contact.next_at for contact in waiting), default=None)
+
+    def _pauses(self, origin: Origin) -> Iterator[float]:
+        cap_s = STATIC_RETRY_S if origin is Origin.STATIC else LAST_RETRY_S
+        return delays(FIRST_RETRY_S, cap_s, self._random_unit)
+
+    def _room(self, is_heard: bool) -> int:
+        asked = sum(each.is_asked and (each.origin is Origin.HEARD) == is_heard for each in self._contacts.values())
+        return max((CONCURRENT_HEARD_MAX if is_heard else CONCURRENT_MAX) - asked, 0)
+
+
+class Refreshes:
+    """When each known peer should hear from us again."""
+
+    def __init__(self, random_unit: Callable[[], float]) -> None:
+        """`random_unit` gives floats in 0..1."""
+        self._random_unit = random_unit
+        self._next_at: dict[PublicKey, float] = {}
+
+    def schedule(self, key: PublicKey, now: float) -> None:
+        """Sets the next turn of a peer that has just heard from us or is just being asked."""
+        self._next_at[key] = now + next(delays(REFRESH_S, REFRESH_S, self._random_unit, jitter=REFRESH_JITTER))
+
+    def hurry(self, now: float) -> None:
+        """Brings all turns forward, spread out: what we say of ourselves has changed."""
+        span_s = min(HURRY_PER_PEER_S * len(self._next_at), REFRESH_S)
+        self._next_at = {key: min(at, now + self._random_unit() * span_s) for key, at in self._next_at.items()}
+
+    def ensure(self, key: PublicKey, now: float) -> None:
+        """Schedules a peer that has no turn yet."""
+        if key not in self._next_at:
+            self.schedule(key, now)
+
+    def drop(self, key: PublicKey) -> None:
+        self._next_at.pop(key, None)
+
+    def due(self, now: float) -> list[PublicKey]:
+        """Returns the peers whose turn it is, and schedules their next."""
+        due = [key for key, at in self._next_at.items() if now >= at]
+        for key in due:
+            self.schedule(key, now)
+        return due
+
+    def poll_timeout(self) -> float | None:
+        return min(self._next_at.values(), default=None)

@@ -1,0 +1,273 @@
+"""The discovery core: bytes, the own description and `now` in; datagrams, events and the peer table out.
+
+It only wires. inbox opens, reception acts on messages, roster knows who joins and leaves, greetings asks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from wgmesh.core.addressing import claimed_nonce, mesh_ipv4_network
+from wgmesh.core.keyschedule import derive
+from wgmesh.core.model import (
+    DiscoveryLayer,
+    Endpoint,
+    LayerState,
+    PeerProof,
+    PeersSnapshot,
+    PublicKey,
+    SelfDescription,
+)
+from wgmesh.core.peer_cache import CachedPeer
+from wgmesh.core.sansio import Transmit
+from wgmesh.discovery.address_rules import AddressRules
+from wgmesh.discovery.announcer import Announcer
+from wgmesh.discovery.candidates import HEARD_FRESH_S, LAN_FRESH_S
+from wgmesh.discovery.events import DatagramRejected, Event
+from wgmesh.discovery.exchange import Purpose
+from wgmesh.discovery.gate import Gate
+from wgmesh.discovery.greetings import EXCHANGE, STATIC, Greetings
+from wgmesh.discovery.inbox import Inbox, Rejected
+from wgmesh.discovery.lan import LanInterface
+from wgmesh.discovery.reception import GOSSIP, LAN, Reception
+from wgmesh.discovery.roster import Roster
+from wgmesh.discovery.settings import DiscoverySettings
+from wgmesh.discovery.state import DiscoveryState
+from wgmesh.discovery.tombstones import Departure
+
+GOSSIP_INTERVAL_S = 10.0  # upstream's (protocol notes, section 13)
+SWEEP_GAP_S = 1.0  # expiry is not worth more than one look at the table a second
+
+
+@dataclass(frozen=True, slots=True)
+class Randomness:
+    """Where the core's chances come from."""
+
+    random_bytes: Callable[[int], bytes]
+    random_unit: Callable[[], float]
+    """Floats in 0..1."""
+
+
+class DiscoveryCore:
+    """Finds the members of one mesh. A DatagramCore: "" is the exchange socket, "lan:NAME" an interface's multicast."""
+
+    def __init__(self, settings: DiscoverySettings, randomness: Randomness, boot: bytes) -> None:
+        """`boot` are 8 random bytes that name this run of the process."""
+        keys = derive(settings.secret)
+        mesh_ipv4 = mesh_ipv4_network(keys, settings.mesh_subnet)
+        rules = AddressRules((mesh_ipv4, keys.ipv6_network), settings.ipv6)
+        announcer = Announcer(keys.gossip_key, rules, boot, randomness.random_bytes)
+        self._settings = settings
+        self._keys = keys
+        self._random_unit = randomness.random_unit
+        self._state = DiscoveryState(announcer, rules, keys.gossip_port, randomness.random_unit, settings.punching)
+        self._roster = Roster(
+            self._state,
+            lambda address, key: claimed_nonce(address, key, settings.secret, keys, settings.mesh_subnet) is not None,
+        )
+        self._greetings = Greetings(self._state, self._roster)
+        inbox = Inbox(keys.gossip_key, Gate())
+        self._reception = Reception(self._state, inbox, self._roster, self._greetings, settings.gossip)
+        self._layers: dict[str, tuple[LayerState, str]] = {}
+        self._exchange_port = keys.gossip_port
+        self._gossip_at: float | None = None
+        self._sweep_at: float | None = None
+        self._has_left = False
+        self._now = 0.0
+
+    @property
+    def gossip_port(self) -> int:
+        """The exchange port that every member of the mesh expects."""
+        return self._keys.gossip_port
+
+    # What the shell tells
+
+    def set_self(self, description: SelfDescription, proofs: Sequence[PeerProof], now: float) -> None:
+        """Sets what is announced, and what the data path proves. A new description is told to everybody."""
+        state = self._state
+        if description != state.announcer.description:
+            state.announcer.description = description
+            state.table.set_own_key(description.public_key)
+            state.lan.restart(now)
+            state.refreshes.hurry(now)
+            self._publish(now)
+        state.outbox.note(state.table.prove(proofs, now), now)
+        if self._gossip_at is None and self._settings.gossip:
+            self._gossip_at = now + GOSSIP_INTERVAL_S
+        self._settle(now)
+
+    def set_interfaces(self, interfaces: Iterable[LanInterface], now: float) -> None:
+        """Sets the interfaces whose addresses are ours. Those are announced on where LAN discovery is on."""
+        known = tuple(interfaces)
+        self._state.announcer.set_interfaces(known)
+        self._state.lan.set_interfaces(known if self._settings.lan else (), now)
+        self._state.refreshes.hurry(now)
+        self._settle(now)
+
+    def set_exchange_port(self, port: int, now: float) -> None:
+        """Sets the port that the exchange socket really has."""
+        self._exchange_port = port
+        self._publish(now)
+
+    def set_layer(self, name: str, state: LayerState, detail: str, now: float) -> None:
+        """Sets how a layer fares, as the shell sees it."""
+        if self._layers.get(name) != (state, detail):
+            self._layers[name] = (state, detail)
+            self._publish(now)
+
+    def set_static(self, endpoints: Iterable[Endpoint], now: float) -> None:
+        """Makes these exchange addresses all that the operator named."""
+        self._state.contacts.set_static(endpoints, now)
+        self._settle(now)
+
+    def restore_cache(self, entries: Iterable[CachedPeer], now: float) -> None:
+        """Takes the peers of an earlier run, to be asked one after the other."""
+        for cached in entries:
+            self._roster.restore(cached, now)
+        self._settle(now)
+
+    def cached_peers(self, now: float) -> list[CachedPeer]:
+        """What the next run should know."""
+        return self._roster.cached_peers(now)
+
+    def set_traceparent(self, key: PublicKey, traceparent: str) -> None:
+        """Gives a peer the trace that follows its joining."""
+        self._state.table.set_traceparent(key, traceparent)
+
+    def probe_address(self, endpoint: Endpoint, timeout_s: float, now: float) -> bool:
+        """Asks one address. A ProbeAnswered or ProbeFailed for it follows, unless this returns False."""
+        if self._state.announcer.description is None or self._has_left:
+            return False
+        return self._greetings.ask(endpoint, Purpose.PROBE, now, patience_s=timeout_s)
+
+    def forget(self, key: PublicKey, now: float) -> bool:
+        """Removes a peer until it speaks for itself again. False if it is not known."""
+        is_known = self._roster.depart(key, Departure.FORGOTTEN, now)
+        self._settle(now)
+        return is_known
+
+    def goodbye(self, now: float) -> None:
+        """Tells every peer that we leave, and falls silent."""
+        state = self._state
+        if state.announcer.description is None or self._has_left:
+            return
+        data = state.announcer.goodbye(now)
+        addresses = {self._greetings.control_address(record, now) for record in state.table.records()}
+        addresses |= {
+            Endpoint(record.facts.mesh_ipv4, self.gossip_port)
+            for record in state.table.records()
+            if record.is_proven(now) and record.control_endpoint is None
+        }
+        for address in addresses - {None}:
+            assert address is not None
+            state.outbox.send(Transmit(data, address))
+        self._has_left = True
+
+    # The contract of DatagramCore
+
+    def handle_datagram(self, data: bytes, source: Endpoint, now: float, channel: str = "") -> None:
+        if self._has_left:
+            return
+        self._now = now
+        try:
+            self._reception.handle(data, source, now, channel)
+        except Rejected as rejected:
+            self._state.outbox.report(DatagramRejected(rejected.reason))
+        self._settle(now)
+
+    def handle_timeout(self, now: float) -> None:
+        if self._has_left:
+            return
+        self._now = now
+        state = self._state
+        self._greetings.handle_timeout(now)
+        for key, timestamp in state.farewells.due(now):
+            self._roster.depart(key, Departure.GOODBYE, now, timestamp)
+        if self._sweep_at is not None and now >= self._sweep_at:
+            self._roster.expire(now)
+            self._sweep_at = None
+        self._settle(now)
+
+    def poll_transmit(self) -> Transmit | None:
+        return self._state.outbox.poll_transmit()
+
+    def poll_event(self) -> Event | None:
+        return self._state.outbox.poll_event()
+
+    def poll_timeout(self) -> float | None:
+        state = self._state
+        if self._has_left:
+            return None
+        due = [
+            state.exchange.poll_timeout(),
+            state.farewells.poll_timeout(),
+            state.outbox.poll_timeout(),
+            self._sweep_at,
+        ]
+        if state.announcer.description is not None:
+            due += [
+                state.lan.poll_timeout(),
+                state.contacts.poll_timeout(),
+                state.refreshes.poll_timeout(),
+                self._gossip_at,
+            ]
+        return min((at for at in due if at is not None), default=None)
+
+    def snapshot(self) -> PeersSnapshot:
+        """All that is known, as of the last input."""
+        state = self._state
+        witnesses = [each for each in state.witnesses.values() if self._now - each.seen_at < HEARD_FRESH_S]
+        return PeersSnapshot(
+            revision=state.outbox.revision,
+            peers=state.table.peers(self._now),
+            layers=tuple(self._layer(name) for name in (LAN, EXCHANGE, GOSSIP, STATIC, "cache", "dht")),
+            description=state.announcer.description,
+            exchange_port=self._exchange_port,
+            observed_endpoints=tuple(seen for seen, _ in Counter(each.endpoint for each in witnesses).most_common()),
+        )
+
+    def _greet(self, now: float) -> None:
+        """Says what is due: on the LANs, to contacts, to known peers, to one peer by gossip."""
+        state = self._state
+        if state.announcer.description is None:
+            return
+        for interface in state.lan.due(now):
+            group = Endpoint(self._keys.multicast_group, self._keys.lan_port)
+            state.outbox.send(Transmit(state.announcer.announce_on(interface, now), group, interface.channel))
+        self._greetings.ask_contacts(now)
+        for key in state.refreshes.due(now):
+            record = state.table.get(key)
+            if record is not None:
+                self._greetings.refresh(record, now)
+        if self._gossip_at is not None and now >= self._gossip_at:
+            self._gossip_at = now + GOSSIP_INTERVAL_S
+            self._gossip(now)
+
+    def _gossip(self, now: float) -> None:
+        state = self._state
+        proven = [record for record in state.table.records() if record.is_proven(now)]
+        if not proven or not state.announcer.own_candidates():
+            return
+        record = proven[min(int(self._random_unit() * len(proven)), len(proven) - 1)]
+        to = Endpoint(record.facts.mesh_ipv4, self.gossip_port)
+        state.outbox.send(Transmit(state.announcer.announce(to, now, self._greetings.known_to(record.key)), to))
+
+    def _settle(self, now: float) -> None:
+        """Ends one input: says what is due, and publishes what has changed."""
+        self._now = now
+        self._greet(now)
+        if self._sweep_at is None and len(self._state.table):
+            # whatever is heard from here on lives for 20 s at least
+            due_at = self._state.table.next_expiry(now) or now
+            self._sweep_at = min(max(due_at, now + SWEEP_GAP_S), now + LAN_FRESH_S)
+        self._state.outbox.settle(now)
+
+    def _publish(self, now: float) -> None:
+        self._state.outbox.publish()
+        self._settle(now)
+
+    def _layer(self, name: str) -> DiscoveryLayer:
+        state, detail = self._layers.get(name, (LayerState.RUNNING, ""))
+        return DiscoveryLayer(name, state, detail, self._state.heard_at.get(name))

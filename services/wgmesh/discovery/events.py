@@ -1,0 +1,89 @@
+"""What the discovery core reports."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from wgmesh.core.model import Endpoint, PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class PeersChanged:
+    """The snapshot is worth publishing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSighted:
+    """A peer was heard of for the first time, through `layer`. Its trace starts here."""
+
+    public_key: PublicKey
+    layer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLeft:
+    """A peer was removed, and why."""
+
+    public_key: PublicKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswered:
+    """A member answered at a probed address."""
+
+    target: Endpoint
+    public_key: PublicKey
+    hostname: str
+    mesh_ipv4: ipaddress.IPv4Address
+    rtt_s: float
+    observed_endpoint: Endpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFailed:
+    """Nobody answered at a probed address in time."""
+
+    target: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class LayerHeard:
+    """A layer brought a valid message of a member."""
+
+    layer: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramRejected:
+    """A datagram was dropped. `reason` is one of a few words, so that it can label a counter."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactTried:
+    """An exchange with a peer's address began."""
+
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactAnswered:
+    """An exchange with a peer's address was answered."""
+
+    method: str
+
+
+Event = (
+    PeersChanged
+    | PeerSighted
+    | PeerLeft
+    | ProbeAnswered
+    | ProbeFailed
+    | LayerHeard
+    | DatagramRejected
+    | ContactTried
+    | ContactAnswered
+)

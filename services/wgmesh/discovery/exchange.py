@@ -1,0 +1,107 @@
+"""HELLOs in flight: the same bytes again and again until a REPLY or the end of patience.
+
+A REPLY counts only against a HELLO of our own (weaknesses 2). One from the exact address asked proves that address; one
+that only names the key asked for proves that the peer lives, and nothing about where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.core.sansio import Transmit
+
+# Seconds after the first HELLO. Dense at first, since the answerer may have been starting; six datagrams in all, well
+# under the 10/s that upstream allows one address (protocol notes, section 7.1).
+RESEND_AT_S = (0.1, 0.3, 0.7, 1.5, 3.1)
+PATIENCE_S = 4.0  # upstream's exchange timeout
+IN_FLIGHT_MAX = 512
+
+
+class Purpose(StrEnum):
+    """Why a HELLO was sent: decides what follows from its answer or its silence."""
+
+    CONTACT = "contact"
+    REFRESH = "refresh"
+    CONFIRM = "confirm"
+    PROBE = "probe"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One HELLO in flight."""
+
+    target: Endpoint
+    data: bytes
+    key: PublicKey | None
+    started_at: float
+    give_up_at: float
+    purposes: set[Purpose]
+    resend_at: Iterator[float] = field(repr=False)
+    next_at: float = float("inf")
+
+
+class Exchange:
+    """Repeats HELLOs and matches REPLYs, one attempt a target."""
+
+    def __init__(self, resend: bool = True) -> None:
+        """Without `resend` (the operator's no-punching) every HELLO is one datagram."""
+        self._resend_at_s = RESEND_AT_S if resend else ()
+        self._attempts: dict[Endpoint, Attempt] = {}
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def is_asking(self, target: Endpoint) -> bool:
+        return target in self._attempts
+
+    def join(self, target: Endpoint, purpose: Purpose, now: float, patience_s: float = PATIENCE_S) -> bool:
+        """Adds a purpose to an attempt that is in flight already. False if there is none."""
+        attempt = self._attempts.get(target)
+        if attempt is None:
+            return False
+        attempt.purposes.add(purpose)
+        attempt.give_up_at = max(attempt.give_up_at, now + patience_s)
+        return True
+
+    def start(
+        self,
+        target: Endpoint,
+        data: bytes,
+        purpose: Purpose,
+        now: float,
+        key: PublicKey | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> Transmit | None:
+        """Begins an attempt and returns its first datagram; None if too many are in flight."""
+        if len(self._attempts) >= IN_FLIGHT_MAX:
+            return None
+        resend_at = iter([now + after for after in self._resend_at_s])
+        attempt = Attempt(target, data, key, now, now + patience_s, {purpose}, resend_at)
+        attempt.next_at = next(resend_at, float("inf"))
+        self._attempts[target] = attempt
+        return Transmit(data, target)
+
+    def take_by_address(self, source: Endpoint) -> Attempt | None:
+        """Ends the attempt that asked exactly this address."""
+        return self._attempts.pop(source, None)
+
+    def take_by_key(self, key: PublicKey) -> Attempt | None:
+        """Ends an attempt that asked for this peer, wherever."""
+        target = next((attempt.target for attempt in self._attempts.values() if attempt.key == key), None)
+        return None if target is None else self._attempts.pop(target)
+
+    def handle_timeout(self, now: float) -> tuple[list[Transmit], list[Attempt]]:
+        """Returns what to send again, and the attempts that stayed without answer."""
+        failed = [attempt for attempt in self._attempts.values() if now >= attempt.give_up_at]
+        for attempt in failed:
+            del self._attempts[attempt.target]
+        due = [attempt for attempt in self._attempts.values() if now >= attempt.next_at]
+        for attempt in due:
+            attempt.next_at = next((at for at in attempt.resend_at if at > now), float("inf"))
+        return [Transmit(attempt.data, attempt.target) for attempt in due], failed
+
+    def poll_timeout(self) -> float | None:
+        return min((min(each.next_at, each.give_up_at) for each in self._attempts.values()), default=None)

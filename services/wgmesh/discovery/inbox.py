@@ -1,0 +1,106 @@
+"""From a datagram to a message that may be acted upon, or to the word why not.
+
+In order of cost: a glance at the bytes, the rate of the source, the seal, the sender's own rate, the memory of nonces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wgmesh.core.announcement import Announcement, Goodbye, decode_announcement, decode_goodbye
+from wgmesh.core.envelope import MessageType, Opened, open_envelope
+from wgmesh.core.errors import MalformedMessage
+from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.discovery.gate import Gate
+from wgmesh.discovery.replay import NonceMemory, Novelty, Stamp
+
+
+class Rejection(StrEnum):
+    """Why a datagram was dropped. The words label a counter, so there are few."""
+
+    NOT_OURS = "not-ours"
+    RATE_LIMITED = "rate-limited"
+    UNDECRYPTABLE = "undecryptable"
+    MALFORMED = "malformed"
+    STALE = "stale"
+    TYPE = "type"
+    REPLAYED = "replayed"
+    OWN = "own"
+    UNEXPECTED = "unexpected"
+    UNSOLICITED = "unsolicited"
+    OFF_LINK = "off-link"
+    UNKNOWN_SENDER = "unknown-sender"
+
+
+class Rejected(Exception):
+    """Carries the reason out of the depth of a handler. Never leaves the package."""
+
+    def __init__(self, reason: Rejection) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An authentic message of another member."""
+
+    type: MessageType
+    sender: PublicKey
+    body: Announcement | Goodbye
+    stamp: Stamp
+    novelty: Novelty
+
+
+_ANNOUNCEMENTS = frozenset({MessageType.HELLO, MessageType.REPLY, MessageType.ANNOUNCE})
+
+
+class Inbox:
+    """Opens what arrives."""
+
+    def __init__(self, gossip_key: bytes, gate: Gate) -> None:
+        self._gossip_key = gossip_key
+        self._gate = gate
+        self._nonces = NonceMemory()
+
+    def open(self, data: bytes, source: Endpoint, own_key: PublicKey, now: float) -> Message:
+        """Opens one datagram. Raises Rejected."""
+        if not self._gate.looks_like_envelope(data):
+            raise Rejected(Rejection.NOT_OURS)
+        if not self._gate.admits_source(source.host, now):
+            raise Rejected(Rejection.RATE_LIMITED)
+        try:
+            opened = open_envelope(data, self._gossip_key, now)
+            message = self._decode(opened)
+        except MalformedMessage as error:
+            raise Rejected(_reason(error)) from None
+        if message.sender == own_key:
+            raise Rejected(Rejection.OWN)
+        if not self._gate.admits_member(message.sender, now):
+            raise Rejected(Rejection.RATE_LIMITED)
+        novelty = self._nonces.judge(opened.nonce, source, now)
+        if novelty is Novelty.REPLAYED:
+            raise Rejected(Rejection.REPLAYED)
+        return Message(message.type, message.sender, message.body, message.stamp, novelty)
+
+    def _decode(self, opened: Opened) -> Message:
+        if opened.type == MessageType.GOODBYE:
+            goodbye = decode_goodbye(opened.payload)
+            return Message(MessageType.GOODBYE, goodbye.public_key, goodbye, Stamp(opened.timestamp), Novelty.NEW)
+        if opened.type not in _ANNOUNCEMENTS:
+            raise Rejected(Rejection.TYPE)  # of a later version, or of another service
+        body = decode_announcement(opened.payload).announcement
+        extension = body.extension
+        stamp = Stamp(opened.timestamp)
+        if extension is not None:
+            stamp = Stamp(opened.timestamp, extension.boot, extension.sequence)
+        return Message(MessageType(opened.type), body.public_key, body, stamp, Novelty.NEW)
+
+
+def _reason(error: MalformedMessage) -> Rejection:
+    text = str(error)
+    if text.startswith("not sealed"):
+        return Rejection.UNDECRYPTABLE
+    if text.startswith("timestamp: "):
+        return Rejection.STALE
+    return Rejection.TYPE if text.startswith("type: ") else Rejection.MALFORMED

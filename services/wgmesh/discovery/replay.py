@@ -1,0 +1,97 @@
+"""Memory against replay: which messages were seen already, and how far each sender's clock has come.
+
+The two guard each other: a captured message that the bounded nonce memory has lost is older than its sender's last one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wgmesh.core.model import Endpoint, PublicKey
+
+# An envelope is fresh for 10 minutes either way (protocol notes, section 5): 20 minutes from the one end to the other.
+NONCE_LIFETIME_S = 1200.0
+NONCES_MAX = 8192  # 300 members with a message every 45 s each way fill this in 10 minutes; about 2 MB
+SENDERS_MAX = 4096  # four times the peer table, so that departed peers are remembered too
+
+
+class Novelty(StrEnum):
+    """What the nonce of a message says about it."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+    """The same bytes from the same address: upstream resends a HELLO up to 40 times."""
+    REPLAYED = "replayed"
+    """The same bytes from somewhere else."""
+
+
+class NonceMemory:
+    """Remembers authentic nonces and where each came from first."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[bytes, tuple[Endpoint, float]] = OrderedDict()
+
+    def judge(self, nonce: bytes, source: Endpoint, now: float) -> Novelty:
+        """Judges an authentic message and remembers it."""
+        self._expire(now)
+        first = self._seen.get(nonce)
+        if first is not None:
+            return Novelty.REPEATED if first[0] == source else Novelty.REPLAYED
+        self._seen[nonce] = (source, now)
+        if len(self._seen) > NONCES_MAX:
+            self._seen.popitem(last=False)
+        return Novelty.NEW
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def _expire(self, now: float) -> None:
+        while self._seen:
+            nonce, (_, seen_at) = next(iter(self._seen.items()))
+            if now - seen_at < NONCE_LIFETIME_S:
+                return
+            del self._seen[nonce]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a message was made, by its sender's account.
+
+    Upstream gives whole seconds. Our own nodes add the run of their process and a count within it.
+    """
+
+    timestamp: int
+    boot: bytes = b""
+    sequence: int = 0
+
+    def is_before(self, other: Stamp) -> bool:
+        if self.boot and self.boot == other.boot:
+            return self.sequence < other.sequence
+        return self.timestamp < other.timestamp
+
+
+class SenderClocks:
+    """The newest stamp that each sender has used in a message of its own."""
+
+    def __init__(self) -> None:
+        self._newest: OrderedDict[PublicKey, Stamp] = OrderedDict()
+
+    def newest(self, key: PublicKey) -> Stamp | None:
+        return self._newest.get(key)
+
+    def is_current(self, key: PublicKey, stamp: Stamp) -> bool:
+        """Whether a message with this stamp may change what is known of its sender."""
+        newest = self._newest.get(key)
+        return newest is None or not stamp.is_before(newest)
+
+    def advance(self, key: PublicKey, stamp: Stamp) -> None:
+        """Takes a stamp; messages with older ones are not current from here on.
+
+        Call it for current messages, and for one that answers us, even where its sender's clock went back.
+        """
+        self._newest[key] = stamp
+        self._newest.move_to_end(key)
+        if len(self._newest) > SENDERS_MAX:
+            self._newest.popitem(last=False)

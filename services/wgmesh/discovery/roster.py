@@ -1,0 +1,186 @@
+"""Who joins and who leaves: news into the table, with all that hangs on it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+
+from wgmesh.core.advertised import AdvertisedEndpoint
+from wgmesh.core.announcement import Announcement, KnownPeer
+from wgmesh.core.model import CandidateSource, Endpoint, PublicKey
+from wgmesh.core.peer_cache import CachedPeer
+from wgmesh.core.settings import DEFAULT_LISTEN_PORT
+from wgmesh.discovery.contacts import Origin
+from wgmesh.discovery.events import LayerHeard, PeerLeft, PeerSighted
+from wgmesh.discovery.inbox import Message
+from wgmesh.discovery.peer_table import SILENT_S, Change, PeerFacts, PeerRecord
+from wgmesh.discovery.state import DiscoveryState
+from wgmesh.discovery.tombstones import Departure
+
+KNOWN_PEER = "known-peer"
+CACHE = "cache"
+
+
+class Roster:
+    """Applies authentic news."""
+
+    def __init__(
+        self, state: DiscoveryState, follows_from_key: Callable[[ipaddress.IPv4Address, PublicKey], bool]
+    ) -> None:
+        """`follows_from_key` tells whether a mesh address is one that the key derives."""
+        self._state = state
+        self._follows_from_key = follows_from_key
+
+    def learn(self, message: Message, body: Announcement, method: str, source: Endpoint, now: float) -> bool:
+        """Takes what a member says of itself and of others. False if it is not believed."""
+        state = self._state
+        key = message.sender
+        if state.tombstones.refuses_direct(key, message.stamp.timestamp, now):
+            return False
+        change = state.table.hear(key, _facts(body), self._announced(body, source), method, now)
+        if change is Change.NOTHING:
+            return False
+        state.tombstones.revive(key)
+        state.clocks.advance(key, message.stamp)
+        state.refreshes.ensure(key, now)
+        state.heard_at[method] = now
+        state.outbox.report(LayerHeard(method))
+        self._note(key, change, method, now)
+        for known in body.known_peers:
+            self._learn_second_hand(known, now)
+        return True
+
+    def restore(self, cached: CachedPeer, now: float) -> None:
+        """Takes an entry of the peer cache, whatever its age: its address is asked at its turn.
+
+        The file is not tied to the secret, so entries of another mesh are left out.
+        """
+        state = self._state
+        if not state.rules.is_in_mesh(cached.mesh_ipv4):
+            return
+        endpoint = cached.endpoint.literal if cached.endpoint is not None else None
+        if endpoint is not None and not state.rules.is_candidate(endpoint, heard_from=endpoint):
+            endpoint = None
+        change = state.table.restore(cached.public_key, _cached_facts(cached), endpoint, now)
+        if change is not Change.NOTHING and endpoint is not None:
+            address = Endpoint(endpoint.host, state.gossip_port)
+            state.contacts.add(address, Origin.CACHE, now, cached.public_key)
+        self._note(cached.public_key, change, CACHE, now)
+
+    def cached_peers(self, now: float) -> list[CachedPeer]:
+        """What to remember on disk: the peers that are more than hearsay."""
+        return [_cached(record, now) for record in self._state.table.records() if record.is_verified]
+
+    def add_candidate(self, key: PublicKey, endpoint: Endpoint, source: CandidateSource, now: float) -> None:
+        """Notes an address that a peer was seen at."""
+        if self._state.rules.is_candidate(endpoint, heard_from=endpoint):
+            self._state.outbox.note(self._state.table.add_candidate(key, endpoint, source, now), now)
+
+    def depart(self, key: PublicKey, reason: Departure, now: float, left_at: int | None = None) -> bool:
+        """Removes a peer and remembers that it left. `left_at` is the time on the peer's own clock."""
+        if not self._state.table.remove(key):
+            return False
+        self._bury(key, reason, now, left_at)
+        return True
+
+    def expire(self, now: float) -> None:
+        """Removes the peers that neither speak nor carry traffic."""
+        gone, change = self._state.table.expire(now)
+        for key in gone:
+            self._bury(key, Departure.SILENT, now)
+        self._state.outbox.note(change, now)
+
+    def _bury(self, key: PublicKey, reason: Departure, now: float, left_at: int | None = None) -> None:
+        state = self._state
+        stamp = state.clocks.newest(key)
+        last_said_at = 0 if stamp is None else stamp.timestamp
+        state.tombstones.bury(key, last_said_at if left_at is None else left_at, now)
+        state.contacts.drop_peer(key)
+        state.refreshes.drop(key)
+        state.farewells.clear(key)
+        state.witnesses.pop(key, None)
+        state.outbox.report(PeerLeft(key, reason))
+        state.outbox.note(Change.CONTENT, now)
+
+    def _learn_second_hand(self, known: KnownPeer, now: float) -> None:
+        state = self._state
+        key = known.public_key
+        if key == state.table.own_key or state.tombstones.refuses_second_hand(key, now):
+            return
+        if (known.age_s is not None and known.age_s >= SILENT_S) or self._usurps(known):
+            return
+        endpoint = known.endpoint.literal if known.endpoint is not None else None
+        if endpoint is not None and not state.rules.is_candidate(endpoint):
+            endpoint = None
+        facts = PeerFacts(
+            known.mesh_ipv4, known.mesh_ipv6, known.hostname, introducer=known.introducer, nat_type=known.nat_type
+        )
+        change = state.table.hear_second_hand(key, facts, endpoint, KNOWN_PEER, now)
+        if endpoint is not None and change in (Change.CONTENT, Change.NEW_PEER):
+            state.contacts.add(Endpoint(endpoint.host, state.gossip_port), Origin.SECOND_HAND, now, key)
+        self._note(key, change, KNOWN_PEER, now)
+
+    def _usurps(self, known: KnownPeer) -> bool:
+        """Whether hearsay gives a new key the address of somebody else, which it does not derive."""
+        state = self._state
+        own = state.announcer.description
+        if known.public_key in state.table:
+            return False
+        holders = {record.facts.mesh_ipv4 for record in state.table.records()}
+        if own is not None:
+            holders.add(own.mesh_ipv4)
+        return known.mesh_ipv4 in holders and not self._follows_from_key(known.mesh_ipv4, known.public_key)
+
+    def _announced(self, body: Announcement, source: Endpoint) -> list[Endpoint]:
+        literal = body.endpoint.literal if body.endpoint is not None else None
+        named = (literal, *(body.extension.candidates if body.extension is not None else ()))
+        return [each for each in named if each is not None and self._state.rules.is_candidate(each, source)]
+
+    def _note(self, key: PublicKey, change: Change, layer: str, now: float) -> None:
+        if change is Change.NEW_PEER:
+            self._state.outbox.report(PeerSighted(key, layer))
+        self._state.outbox.note(change, now)
+
+
+def wireguard_port(body: Announcement) -> int:
+    """The port of a member's WireGuard device; upstream's default where it does not say."""
+    return DEFAULT_LISTEN_PORT if body.endpoint is None else body.endpoint.port
+
+
+def _cached(record: PeerRecord, now: float) -> CachedPeer:
+    facts = record.facts
+    best = record.candidates.best_first(now)[:1]
+    return CachedPeer(
+        public_key=record.key,
+        mesh_ipv4=facts.mesh_ipv4,
+        last_seen=int(record.silent_since),
+        mesh_ipv6=facts.mesh_ipv6,
+        hostname=facts.hostname,
+        endpoint=AdvertisedEndpoint.of(best[0].endpoint) if best else None,
+        introducer=facts.introducer,
+        routable_networks=facts.routable_networks,
+        nat_type=facts.nat_type,
+    )
+
+
+def _cached_facts(cached: CachedPeer) -> PeerFacts:
+    return PeerFacts(
+        mesh_ipv4=cached.mesh_ipv4,
+        mesh_ipv6=cached.mesh_ipv6,
+        hostname=cached.hostname,
+        routable_networks=cached.routable_networks,
+        introducer=cached.introducer,
+        nat_type=cached.nat_type,
+    )
+
+
+def _facts(body: Announcement) -> PeerFacts:
+    return PeerFacts(
+        mesh_ipv4=body.mesh_ipv4,
+        mesh_ipv6=body.mesh_ipv6,
+        hostname=body.hostname,
+        routable_networks=body.routable_networks,
+        introducer=body.introducer,
+        nat_type=body.nat_type,
+        native=body.extension is not None,
+    )

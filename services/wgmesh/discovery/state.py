@@ -1,0 +1,102 @@
+"""The parts of the discovery core, put together for those who work on several of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.core.sansio import Transmit
+from wgmesh.discovery.address_rules import AddressRules
+from wgmesh.discovery.announcer import Announcer
+from wgmesh.discovery.contacts import Contacts, Refreshes
+from wgmesh.discovery.events import Event, PeersChanged
+from wgmesh.discovery.exchange import Exchange
+from wgmesh.discovery.farewells import Farewells
+from wgmesh.discovery.lan import LanAnnouncements
+from wgmesh.discovery.peer_table import Change, PeerTable
+from wgmesh.discovery.replay import SenderClocks
+from wgmesh.discovery.tombstones import Tombstones
+
+AGE_PUBLISH_S = 10.0  # how old a published age may be; a LAN of 20 nodes would else publish four times a second
+OUTBOX_MAX = 8192  # the shell drains after every input; this bounds what one input can make
+
+
+class Outbox:
+    """What waits for the shell, and whether the table is worth publishing."""
+
+    def __init__(self) -> None:
+        self._transmits: deque[Transmit] = deque(maxlen=OUTBOX_MAX)
+        self._events: deque[Event] = deque(maxlen=OUTBOX_MAX)
+        self._is_changed = False
+        self._publish_at: float | None = None
+        self.revision = 0
+
+    def send(self, transmit: Transmit) -> None:
+        self._transmits.append(transmit)
+
+    def report(self, event: Event) -> None:
+        self._events.append(event)
+
+    def note(self, change: Change, now: float) -> None:
+        """Notes a change of the table: content is published with this input, mere age within seconds."""
+        if change in (Change.CONTENT, Change.NEW_PEER):
+            self._is_changed = True
+        elif change is Change.AGE and self._publish_at is None:
+            self._publish_at = now + AGE_PUBLISH_S
+
+    def publish(self) -> None:
+        """Notes that something besides the table has changed."""
+        self._is_changed = True
+
+    def settle(self, now: float) -> None:
+        """Ends one input: at most one publication."""
+        if self._is_changed or (self._publish_at is not None and now >= self._publish_at):
+            self._is_changed, self._publish_at = False, None
+            self.revision += 1
+            self.report(PeersChanged())
+
+    def poll_transmit(self) -> Transmit | None:
+        return self._transmits.popleft() if self._transmits else None
+
+    def poll_event(self) -> Event | None:
+        return self._events.popleft() if self._events else None
+
+    def poll_timeout(self) -> float | None:
+        return self._publish_at
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Where a peer has seen our exchange socket."""
+
+    endpoint: Endpoint
+    seen_at: float
+
+
+class DiscoveryState:
+    """Everything that discovery remembers."""
+
+    def __init__(
+        self,
+        announcer: Announcer,
+        rules: AddressRules,
+        gossip_port: int,
+        random_unit: Callable[[], float],
+        resend: bool,
+    ) -> None:
+        self.announcer = announcer
+        self.rules = rules
+        self.gossip_port = gossip_port
+        self.table = PeerTable()
+        self.tombstones = Tombstones()
+        self.clocks = SenderClocks()
+        self.contacts = Contacts(random_unit)
+        self.refreshes = Refreshes(random_unit)
+        self.exchange = Exchange(resend)
+        self.farewells = Farewells()
+        self.lan = LanAnnouncements(random_unit)
+        self.outbox = Outbox()
+        self.witnesses: dict[PublicKey, Witness] = {}
+        self.heard_at: dict[str, float] = {}

@@ -1,0 +1,59 @@
+"""Who left: so that second-hand news does not bring the dead back (weaknesses 1)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wgmesh.core.model import PublicKey
+
+# Longer than the 10 minutes after which every member has dropped a silent peer, so nobody is left to speak of it.
+TOMBSTONE_S = 900.0
+TOMBSTONES_MAX = 2048  # twice the peer table
+
+
+class Departure(StrEnum):
+    """Why a peer left the table."""
+
+    GOODBYE = "goodbye"
+    FORGOTTEN = "forgotten"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class _Tombstone:
+    left_at: int  # on the peer's own clock for a goodbye: only its own later messages are newer
+    until: float
+
+
+class Tombstones:
+    """Remembers departed peers for 15 minutes."""
+
+    def __init__(self) -> None:
+        self._stones: OrderedDict[PublicKey, _Tombstone] = OrderedDict()
+
+    def bury(self, key: PublicKey, left_at: int, now: float) -> None:
+        self._stones[key] = _Tombstone(left_at, now + TOMBSTONE_S)
+        self._stones.move_to_end(key)
+        if len(self._stones) > TOMBSTONES_MAX:
+            self._stones.popitem(last=False)
+
+    def refuses_second_hand(self, key: PublicKey, now: float) -> bool:
+        """Whether news from a third party about this peer is to be ignored."""
+        return self._current(key, now) is not None
+
+    def refuses_direct(self, key: PublicKey, timestamp: int, now: float) -> bool:
+        """Whether a message of the peer itself dates from before its departure."""
+        stone = self._current(key, now)
+        return stone is not None and timestamp <= stone.left_at
+
+    def revive(self, key: PublicKey) -> None:
+        self._stones.pop(key, None)
+
+    def _current(self, key: PublicKey, now: float) -> _Tombstone | None:
+        stone = self._stones.get(key)
+        if stone is not None and now >= stone.until:
+            del self._stones[key]
+            return None
+        return stone

@@ -1,0 +1,162 @@
+"""Discovery cores on one fake LAN: datagrams move at once, time moves when a test says so."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wgmesh.core.addressing import derive_ipv4, derive_ipv6
+from wgmesh.core.keyschedule import derive
+from wgmesh.core.model import Endpoint, Peer, PublicKey, SelfDescription
+from wgmesh.core.sansio import Transmit
+from wgmesh.core.secret import Secret
+from wgmesh.discovery.engine import DiscoveryCore, Randomness
+from wgmesh.discovery.events import Event
+from wgmesh.discovery.lan import LanInterface
+from wgmesh.discovery.settings import DiscoverySettings
+
+SECRET = Secret("wgmesh-envelope-compatibility-secret")
+KEYS = derive(SECRET)
+START = 1_800_000_000.0
+LAN_CHANNEL = "lan:eth0"
+
+
+@dataclass
+class Node:
+    """One core with an address on the wire."""
+
+    core: DiscoveryCore
+    description: SelfDescription
+    host: str
+    events: list[Event] = field(default_factory=list)
+    sent: list[Transmit] = field(default_factory=list)
+
+    @property
+    def key(self) -> PublicKey:
+        return self.description.public_key
+
+    @property
+    def address(self) -> Endpoint:
+        return Endpoint.of(self.host, KEYS.gossip_port)
+
+    def peers(self) -> dict[PublicKey, Peer]:
+        return {peer.public_key: peer for peer in self.core.snapshot().peers}
+
+    def events_of(self, kind: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def rejections(self) -> list[str]:
+        return [
+            str(getattr(event, "reason", "")) for event in self.events if type(event).__name__ == "DatagramRejected"
+        ]
+
+
+class Wire:
+    """Carries what the cores send. `drop` may lose datagrams; addresses nobody has swallow them."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+        self.nodes: dict[str, Node] = {}
+        self.drop: Callable[[Node, Transmit], bool] = lambda sender, transmit: False
+        self.carried: list[tuple[Endpoint, Transmit]] = []
+
+    def add(
+        self,
+        host: str,
+        *,
+        number: int | None = None,
+        lan: bool = True,
+        gossip: bool = False,
+        ipv6: bool = True,
+        set_self: bool = True,
+        interface: str | None = None,
+    ) -> Node:
+        """Starts a node. `number` makes its key; without it every address has its own."""
+        number = int(host.rpartition(".")[2]) if number is None else number
+        rng = random.Random(number)
+        settings = DiscoverySettings(
+            SECRET, "wg0", Path("/nonexistent"), f"node-{number}", lan=lan, gossip=gossip, ipv6=ipv6
+        )
+        core = DiscoveryCore(settings, Randomness(rng.randbytes, rng.random), rng.randbytes(8))
+        node = Node(core, describe(number), host)
+        self.nodes[host] = node
+        address = ipaddress.ip_interface(interface or f"{host}/24")
+        core.set_interfaces([LanInterface("eth0", 2, (address,))], self.now)
+        if set_self:
+            core.set_self(node.description, (), self.now)
+        self.settle()
+        return node
+
+    def remove(self, node: Node) -> None:
+        """Kills a node: nothing more is heard of it."""
+        del self.nodes[node.host]
+
+    def settle(self) -> None:
+        """Moves datagrams until nobody has anything to say at this instant."""
+        for _ in range(10_000):
+            if not any([self._move(node) for node in tuple(self.nodes.values())]):
+                return
+        raise AssertionError("the nodes never fall silent")
+
+    def advance(self, span_s: float) -> None:
+        """Lets time pass, with every timer at its own instant."""
+        end = self.now + span_s
+        for _ in range(1_000_000):
+            due = [at for node in self.nodes.values() if (at := node.core.poll_timeout()) is not None]
+            at = min(due, default=end)
+            if at > end:
+                break
+            self.now = max(self.now, at)
+            for node in tuple(self.nodes.values()):
+                timeout = node.core.poll_timeout()
+                if timeout is not None and timeout <= self.now:
+                    node.core.handle_timeout(self.now)
+            self.settle()
+        else:
+            raise AssertionError("a timer spins")
+        self.now = end
+
+    def inject(self, node: Node, data: bytes, source: str, channel: str = "") -> None:
+        """Hands a node a datagram that no core has sent."""
+        node.core.handle_datagram(data, Endpoint.parse(source), self.now, channel)
+        self.settle()
+
+    def _move(self, sender: Node) -> bool:
+        moved = False
+        while (event := sender.core.poll_event()) is not None:
+            sender.events.append(event)
+        while (transmit := sender.core.poll_transmit()) is not None:
+            moved = True
+            sender.sent.append(transmit)
+            self.carried.append((sender.address, transmit))
+            assert len(transmit.data) <= 1232
+            if not self.drop(sender, transmit):
+                self._deliver(sender, transmit)
+        return moved
+
+    def _deliver(self, sender: Node, transmit: Transmit) -> None:
+        for node in tuple(self.nodes.values()):
+            if transmit.channel:
+                source = Endpoint.of(sender.host, KEYS.lan_port)
+                node.core.handle_datagram(transmit.data, source, self.now, transmit.channel)
+            elif transmit.to == node.address:
+                node.core.handle_datagram(transmit.data, sender.address, self.now)
+            elif transmit.to.host == node.description.mesh_ipv4:
+                source = Endpoint(sender.description.mesh_ipv4, KEYS.gossip_port)
+                node.core.handle_datagram(transmit.data, source, self.now)
+
+
+def describe(number: int, **changes: object) -> SelfDescription:
+    """A node's description of itself; the key is its number, 32 times."""
+    key = PublicKey(bytes([number]) * 32)
+    values: dict[str, object] = {
+        "public_key": key,
+        "mesh_ipv4": derive_ipv4(key, SECRET, KEYS),
+        "mesh_ipv6": derive_ipv6(key, SECRET, KEYS),
+        "wireguard_port": 51820,
+        "hostname": f"node-{number}",
+    } | changes
+    return SelfDescription(**values)  # type: ignore[arg-type]
