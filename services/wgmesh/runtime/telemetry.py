@@ -53,7 +53,7 @@ def configure(settings: RuntimeSettings, *, service_version: str) -> None:
     trace.set_tracer_provider(pipeline.tracer_provider)
     metrics.set_meter_provider(pipeline.meter_provider)
     if settings.service != METRICS_SERVICE:  # the metrics process gives its own sink, so that it does not call itself
-        pipeline.sink = RemoteSink(settings.socket_path(METRICS_SERVICE))
+        pipeline.deliver_to(RemoteSink(settings.socket_path(METRICS_SERVICE)))
     process_stats.register(meter("wgmesh.runtime"), settings.service)
 
 
@@ -88,7 +88,7 @@ async def exporting() -> AsyncIterator[None]:
 def deliver_to(sink: Sink) -> None:
     """Gives this process's telemetry to `sink` from the next export on, instead of to the metrics process's socket."""
     if _state.pipeline is not None:
-        _state.pipeline.sink = sink
+        _state.pipeline.deliver_to(sink)
 
 
 def tracer(name: str) -> Tracer:

@@ -26,6 +26,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
 EXPORT_INTERVAL_S = 5.0  # a scrape every 15 s sees nothing older than this
+FIRST_EXPORT_S = 1.0  # not in the first second, which belongs to finding peers
 MAX_SPANS = 2048  # OpenTelemetry's own default for a batch processor's queue
 MAX_SPANS_A_CALL = 512
 CALL_TIMEOUT_S = 2.0
@@ -113,8 +114,9 @@ class Pipeline:
     """The providers of one process and the task that empties them into a sink."""
 
     def __init__(self, resource: Resource, interval_s: float = EXPORT_INTERVAL_S) -> None:
-        self.sink: Sink | None = None
+        self._sink: Sink | None = None
         self._interval_s = interval_s
+        self._wake = asyncio.Event()
         self._spans = SpanBuffer()
         self._reader = InMemoryMetricReader()
         # The sampler and the exemplar filter are named, so that OTEL_* variables cannot change what a node costs.
@@ -123,6 +125,11 @@ class Pipeline:
         self.meter_provider = MeterProvider(
             [self._reader], resource, exemplar_filter=AlwaysOffExemplarFilter(), shutdown_on_exit=False
         )
+
+    def deliver_to(self, sink: Sink) -> None:
+        """Sends to `sink` from now on, and soon for the first time."""
+        self._sink = sink
+        self._wake.set()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -138,22 +145,27 @@ class Pipeline:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_EXPORT_TIMEOUT_S):
                     await self.export_once()
-            if isinstance(self.sink, RemoteSink):
-                await self.sink.close()
+            if isinstance(self._sink, RemoteSink):
+                await self._sink.close()
 
     async def export_once(self) -> None:
         """Sends what there is. What could not be sent is kept (spans, bounded) or sent anew next time (metrics)."""
-        if self.sink is None:
+        if self._sink is None:
             return
         collected = self._reader.get_metrics_data()
-        if collected is not None and not await self.sink.export_metrics(encode_metrics(collected)):
+        if collected is not None and not await self._sink.export_metrics(encode_metrics(collected)):
             return
         while batch := self._spans.take():
-            if not await self.sink.export_spans(encode_spans(batch)):
+            if not await self._sink.export_spans(encode_spans(batch)):
                 self._spans.give_back(batch)
                 return
 
     async def _export_forever(self) -> None:
+        self._wake.clear()
+        delay = FIRST_EXPORT_S
         while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), delay)
+            self._wake.clear()
             await self.export_once()
-            await asyncio.sleep(self._interval_s)
+            delay = self._interval_s
