@@ -23,35 +23,46 @@ def honest(request: stun.Message, source: Endpoint) -> bytes | None:
 
 
 class StunResponder(asyncio.DatagramProtocol):
-    """Counts requests and answers them."""
+    """Answers requests; what is not STUN goes to `on_other`."""
 
-    def __init__(self, answer: Answer = honest) -> None:
+    def __init__(self, answer: Answer, on_other: Callable[[bytes, Endpoint], None]) -> None:
         self._answer = answer
-        self.request_count = 0
+        self._on_other = on_other
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        source = Endpoint.of(addr[0], addr[1])
         try:
             request = stun.decode(data)
-        except MalformedMessage:  # a NAT test also sees WireGuard's own packets
+        except MalformedMessage:
+            self._on_other(data, source)
             return
-        self.request_count += 1
-        answer = self._answer(request, Endpoint.of(addr[0], addr[1]))
+        answer = self._answer(request, source)
         if answer is not None:
             self._transport.sendto(answer, addr)
 
 
+def _ignore(data: bytes, source: Endpoint) -> None:
+    pass
+
+
 @asynccontextmanager
-async def responding(addresses: Sequence[tuple[str, int]], answer: Answer = honest) -> AsyncIterator[list[Endpoint]]:
+async def responding(
+    addresses: Sequence[tuple[str, int]],
+    answer: Answer = honest,
+    on_other: Callable[[bytes, Endpoint], None] = _ignore,
+) -> AsyncIterator[list[Endpoint]]:
     """Serves on each address (port 0 takes a free one) and yields the endpoints."""
     loop = asyncio.get_running_loop()
     transports = []
     try:
         for address in addresses:
-            transport, _ = await loop.create_datagram_endpoint(lambda: StunResponder(answer), local_addr=address)
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: StunResponder(answer, on_other), local_addr=address
+            )
             transports.append(transport)
         yield [Endpoint.of(*transport.get_extra_info("sockname")[:2]) for transport in transports]
     finally:
