@@ -16,9 +16,9 @@ from wgmesh.core.model import IPInterface, IPNetwork
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone
 
-# Marks our routes, so that nobody else's are ever taken for ours. 187 is free in iproute2's rt_protos, and the daemons
-# that choose their own numbers (zebra, bird, babel and friends) all lie elsewhere.
-ROUTE_PROTOCOL = 187
+# Marks our routes, so that nobody else's are ever taken for ours. iproute2's rt_protos gives names up to 99 and from
+# 186 (FRR's bgp) to 192; nothing known uses the numbers in between.
+ROUTE_PROTOCOL = 157
 
 _MAIN_TABLE = 254  # rtnetlink(7), RT_TABLE_MAIN
 _KERNEL_PROTOCOL = 2  # rtnetlink(7), RTPROT_KERNEL: routes that come with an address
