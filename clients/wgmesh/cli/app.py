@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough, for example `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.OK
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, EOFError, click.Abort):
         return exits.INTERRUPTED
     except (MeshError, click.ClickException) as error:
         code = exits.exit_code(error)
@@ -88,11 +88,20 @@ def _run(arguments: list[str]) -> int:
 
         return shell_complete(program, {}, PROGRAM, COMPLETION_VARIABLE, instruction)
     if not arguments:
-        program.main(["--help"], prog_name=PROGRAM, standalone_mode=False)
+        _invoke(["--help"])
         return exits.USAGE
     if arguments[0] in catalogue.NOT_YET:
         raise click.UsageError(f"{arguments[0]}: {catalogue.NOT_YET[arguments[0]]}")
-    result = program.main(_normalised(arguments), prog_name=PROGRAM, standalone_mode=False)
+    return _invoke(_normalised(arguments))
+
+
+def _invoke(arguments: list[str]) -> int:
+    # Not click's own main(): that one exits by itself where a pipe breaks.
+    try:
+        with program.make_context(PROGRAM, arguments) as context:
+            result = program.invoke(context)
+    except click.exceptions.Exit as finished:  # --help
+        return finished.exit_code
     return result if isinstance(result, int) else exits.OK
 
 

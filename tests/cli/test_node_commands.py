@@ -1,0 +1,147 @@
+"""status, peers, reload and test-peer against a node service on a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.command_line import Run
+from support.fake_node import ALICE_TEXT, FakeNode, served
+from wgmesh.cli import exits
+from wgmesh.core.errors import NotReady, PermissionDenied
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[FakeNode]:
+    fake = FakeNode()
+    with served(fake, tmp_path / "run" / "wg7" / "node.sock"):
+        yield fake
+
+
+@pytest.mark.usefixtures("node")
+def test_status_asks_the_running_node(wgmesh: Run) -> None:
+    text, value = wgmesh("status"), wgmesh("status", "--json")
+
+    assert text.code == value.code == exits.OK
+    assert "Interface: wg7 (kernel)" in text.out
+    assert value.json["interface"] == "wg7"
+    assert text.err == value.err == ""
+
+
+@pytest.mark.usefixtures("node")
+def test_peers_are_listed_counted_and_found(wgmesh: Run) -> None:
+    listed = wgmesh("peers", "list")
+    values = wgmesh("peers", "list", "--json")
+    counted = wgmesh("peers", "count", "--json")
+    found = wgmesh("peers", "get", "alice", "--json")
+
+    assert [line.split()[0] for line in listed.out.splitlines()[2:]] == ["alice", "a-host-name-of-mo..."]
+    assert [peer["mesh_ip"] for peer in values.json["peers"]] == ["10.55.1.2", "10.55.1.3"]
+    assert counted.json == {"active": 1, "total": 2, "dead": 1}
+    assert found.json["pubkey"] == ALICE_TEXT
+    assert wgmesh("peers", "get", "10.55.1.2").out.startswith(f"Public Key: {ALICE_TEXT}\n")
+
+
+def test_no_peers_is_a_sentence_and_an_empty_list(wgmesh: Run, node: FakeNode) -> None:
+    node.peers = ()
+
+    assert wgmesh("peers", "list").out == "No peers yet\n"
+    assert wgmesh("peers", "list", "--json").json == {"peers": []}
+
+
+@pytest.mark.usefixtures("node")
+def test_a_peer_that_is_not_there_ends_with_4(wgmesh: Run) -> None:
+    outcome = wgmesh("peers", "get", "carol")
+
+    assert outcome.code == exits.NOT_FOUND
+    assert outcome.err == "wgmesh: no peer fits 'carol'\n"
+    assert outcome.out == ""
+
+
+@pytest.mark.usefixtures("node")
+def test_a_watch_shows_each_snapshot_and_ends_with_the_node(wgmesh: Run) -> None:
+    outcome = wgmesh("peers", "list", "--watch", "--json")
+
+    assert [len(json.loads(line)["peers"]) for line in outcome.out.splitlines()] == [1, 2]
+
+
+@pytest.mark.usefixtures("node")
+def test_peers_without_an_action_print_their_usage(wgmesh: Run) -> None:
+    outcome = wgmesh("peers")
+
+    assert outcome.code == exits.USAGE
+    assert outcome.out.startswith("Usage: wgmesh peers")
+
+
+def test_reload_tells_changes_and_fails_on_problems(wgmesh: Run, node: FakeNode) -> None:
+    good = wgmesh("reload")
+    node.reload_problems = ("line 3: not a network",)
+    bad = wgmesh("reload", "--json")
+
+    assert (good.code, good.out) == (exits.OK, "log-level: info -> debug\n")
+    assert bad.code == exits.FAILED
+    assert bad.json == {"changes": ["log-level: info -> debug"], "problems": ["line 3: not a network"]}
+
+
+def test_test_peer_asks_through_the_running_node(wgmesh: Run, node: FakeNode) -> None:
+    outcome = wgmesh("test-peer", "--peer", "192.0.2.7", "--json")
+    wgmesh("test-peer", "--peer", "[2001:db8::7]:999")
+
+    assert outcome.json == {
+        "address": "192.0.2.7",
+        "pubkey": ALICE_TEXT,
+        "hostname": "alice",
+        "mesh_ip": "10.55.1.2",
+        "rtt_ms": 2.5,
+        "observed_endpoint": "192.0.2.1:51980",
+    }
+    assert node.probed == [("192.0.2.7", 0), ("2001:db8::7", 999)]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(NotReady("no answer from 192.0.2.7"), exits.FAILED), (PermissionDenied("no"), exits.PERMISSION)],
+)
+def test_the_nodes_own_error_reaches_the_user(wgmesh: Run, node: FakeNode, error: NotReady, code: int) -> None:
+    node.error = error
+
+    outcome = wgmesh("test-peer", "--peer", "192.0.2.7")
+
+    assert (outcome.code, outcome.err) == (code, f"wgmesh: {error}\n")
+
+
+@pytest.mark.parametrize(
+    "words", [("status",), ("peers", "list"), ("peers", "count"), ("peers", "get", "x"), ("reload",)]
+)
+def test_without_a_node_every_question_ends_with_3(wgmesh: Run, words: tuple[str, ...]) -> None:
+    outcome = wgmesh(*words)
+
+    assert outcome.code == exits.NOT_RUNNING
+    assert outcome.err == "wgmesh: no wgmesh is running on this machine; start it with `sudo wgmesh join`\n"
+
+
+def test_the_socket_can_be_named_in_three_ways(wgmesh: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(FakeNode(), tmp_path / "other" / "wg1" / "node.sock") as path:
+        assert wgmesh("status", "--socket-path", path).code == exits.OK
+        assert wgmesh("status", "--runtime-dir", tmp_path / "other", "-i", "wg1").code == exits.OK
+        monkeypatch.setenv("WGMESH_SOCKET", str(path))
+        assert wgmesh("status").code == exits.OK
+
+
+def test_a_bad_interface_name_is_a_usage_error(wgmesh: Run) -> None:
+    outcome = wgmesh("status", "--interface", "../etc")
+
+    assert outcome.code == exits.USAGE
+    assert "interface" in outcome.err
+
+
+def test_a_socket_path_that_is_a_file_ends_with_1(wgmesh: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+
+    outcome = wgmesh("peers", "list", "--socket-path", tmp_path / "file")
+
+    assert outcome.code == exits.FAILED
+    assert "is a file and not a socket" in outcome.err
+    assert (tmp_path / "file").read_text() == "precious"

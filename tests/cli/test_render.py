@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import pytest
+from support.fake_node import ALICE_TEXT, NOW, alice, bob, status
+from wgmesh.cli import render, units
+from wgmesh.v1 import node_service_pb2 as node_pb2
+
+# Upstream's format: "%-20s %-19s %-15s %-25s %-10s %-10s %s"
+UPSTREAM_HEADER = "{:<20} {:<19} {:<15} {:<25} {:<10} {:<10} {}".format(
+    "HOSTNAME", "PUBLIC KEY", "MESH IP", "ENDPOINT", "LAST SEEN", "LATENCY", "DISCOVERED VIA"
+)
+
+
+def test_the_peer_columns_begin_with_upstreams() -> None:
+    header, line, first, second = render.peers_table([alice(), bob()], NOW).plain().splitlines()
+
+    assert header.startswith(UPSTREAM_HEADER)
+    assert set(line) == {"-"}
+    assert len(line) >= 130
+    assert first.split() == [
+        *("alice", f"{ALICE_TEXT[:16]}...", "10.55.1.2", "192.0.2.7:51820", "3s", "1.2ms", "lan,dht"),
+        *("connected", "direct-lan", "12s", "1.5", "KiB", "92", "B"),
+    ]
+    assert second.startswith("a-host-name-of-mo... ")
+    assert second.split()[3:] == ["-", "1h", "-", "gossip-transitive", "connecting", "none", "-", "0", "B", "0", "B"]
+
+
+def test_wide_shows_whole_names_keys_and_more_columns() -> None:
+    text = render.peers_table([alice(), bob()], NOW, wide=True).plain()
+
+    assert ALICE_TEXT in text
+    assert "a-host-name-of-more-than-twenty-signs" in text
+    assert text.splitlines()[0].split()[-4:] == ["IPV6", "NAT", "INTRODUCER", "ROUTES"]
+    assert text.splitlines()[2].split()[-4:] == ["fd00::2", "cone", "yes", "192.168.77.0/24"]
+
+
+def test_a_peer_without_a_name_is_called_by_its_key() -> None:
+    peer = alice()
+    peer.hostname = ""
+
+    assert render.peers_table([peer], NOW).rows[0][0] == ALICE_TEXT[:16]
+
+
+def test_a_peer_as_json_has_upstreams_members_first() -> None:
+    value = render.peer_value(alice())
+
+    assert value == {
+        "pubkey": ALICE_TEXT,
+        "hostname": "alice",
+        "mesh_ip": "10.55.1.2",
+        "endpoint": "192.0.2.7:51820",
+        "last_seen": "2023-11-14T23:14:57Z",
+        "discovered_via": ["lan", "dht"],
+        "routable_networks": ["192.168.77.0/24"],
+        "latency_ms": 1.25,
+        "mesh_ipv6": "fd00::2",
+        "path": "direct-lan",
+        "state": "connected",
+        "reason": "",
+        "handshake": "2023-11-14T23:14:48Z",
+        "rx_bytes": 1536,
+        "tx_bytes": 92,
+        "nat_type": "cone",
+        "introducer": True,
+        "native": True,
+    }
+    assert list(value)[:8] == [
+        *("pubkey", "hostname", "mesh_ip", "endpoint", "last_seen", "discovered_via", "routable_networks"),
+        "latency_ms",
+    ]
+
+
+def test_what_is_not_known_is_null_and_never_zero() -> None:
+    value = render.peer_value(bob())
+
+    assert (value["latency_ms"], value["handshake"], value["endpoint"]) == (None, None, "")
+    assert value["last_seen"] == "2023-11-14T22:15:00Z"
+
+
+def test_one_peer_as_text() -> None:
+    assert (
+        render.peer_text(alice(), NOW)
+        == f"""\
+Public Key: {ALICE_TEXT}
+Mesh IP: 10.55.1.2
+Endpoint: 192.0.2.7:51820
+Last Seen: 2023-11-14T23:14:57Z
+Discovered Via: lan, dht
+Routes: 192.168.77.0/24
+Latency: 1.2 ms
+Hostname: alice
+Mesh IPv6: fd00::2
+State: connected
+Path: direct-lan
+Handshake: 12s ago
+Transfer: 1.5 KiB received, 92 B sent
+NAT: cone
+Introducer: yes"""
+    )
+    assert "State: connecting (no handshake yet)" in render.peer_text(bob(), NOW)
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    peer = alice()
+    peer.hostname = "x\x1b[2J\ny"
+
+    for text in (render.peers_table([peer], NOW, wide=True).plain(), render.peer_text(peer, NOW)):
+        assert "\x1b" not in text
+        assert "x\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}y" in text
+
+
+def test_peers_are_counted_by_proof() -> None:
+    peers = [alice(), bob()]
+
+    assert render.counts_value(peers) == {"active": 1, "total": 2, "dead": 1}
+    assert render.counts_text(peers) == ("Peer Count\n==========\nActive peers: 1\nTotal peers:  2\nDead peers:   1")
+
+
+def test_a_running_node_as_text() -> None:
+    assert (
+        render.status_text(status(), NOW)
+        == """\
+Mesh Status
+===========
+Interface: wg7 (kernel)
+Hostname: home
+Public Key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+Mesh IP: 10.55.1.1
+Mesh IPv6: fd00::1
+Mesh Subnet: 10.55.0.0/16
+Mesh IPv6 Prefix: fd00::/64
+Mesh Fingerprint: 4c9777c36bfab7f3
+Listen Port: 51820
+Gossip Port: 51980
+MTU: 1420
+Version: 0.1.0
+Uptime: 1h
+Peers: 1 connected of 2 known
+NAT: endpoint-independent, seen as 203.0.113.9:40000, 1m ago
+Advertised Routes: 192.168.9.0/24
+
+Discovery:
+  lan: running, heard 1s ago
+  dht: unavailable (not in this version)
+
+Services not answering:
+  nat
+
+Refused routes:
+  10.0.0.0/8 from AgMEBQYH: overlaps the mesh subnet
+
+Warnings:
+  the secret looks easy to guess [weak-secret]"""
+    )
+
+
+def test_a_running_node_as_json_holds_everything_the_text_does() -> None:
+    value = render.status_value(status(), NOW)
+
+    assert value["uptime_seconds"] == 3700
+    assert value["peers"] == {"active": 1, "total": 2, "dead": 1}
+    assert value["layers"] == [
+        {"name": "lan", "state": "running", "detail": "", "heard": "2023-11-14T23:14:59Z"},
+        {"name": "dht", "state": "unavailable", "detail": "not in this version", "heard": None},
+    ]
+    assert value["services"] == [{"name": "discovery", "connected": True}, {"name": "nat", "connected": False}]
+    assert value["warnings"] == [{"code": "weak-secret", "text": "the secret looks easy to guess"}]
+    assert value["nat"] == {
+        "enabled": True,
+        "mapping": "endpoint-independent",
+        "external_endpoint": "203.0.113.9:40000",
+        "from_wireguard_port": True,
+        "answered": "2023-11-14T23:14:00Z",
+        "detail": "",
+    }
+
+
+def test_a_node_that_is_just_starting_can_be_shown() -> None:
+    text = render.status_text(node_pb2.GetStatusResponse(interface="wg0"), NOW)
+
+    assert "Interface: wg0 (no device yet)" in text
+    assert "Public Key: -" in text
+    assert "NAT: not looked at" in text
+
+
+def test_a_word_from_a_newer_node_stays_a_number() -> None:
+    peer = alice()
+    peer.state = 77  # type: ignore[assignment]
+
+    assert render.state_word(peer) == "77"
+
+
+@pytest.mark.parametrize(
+    ("span_s", "text"), [(-5, "0s"), (0.9, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (7200, "2h"), (86400, "1d")]
+)
+def test_ages_have_one_unit(span_s: float, text: str) -> None:
+    assert units.span(span_s) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 40, "3.0 TiB")]
+)
+def test_bytes_have_binary_units(count: int, text: str) -> None:
+    assert units.byte_count(count) == text
