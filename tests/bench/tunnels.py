@@ -1,0 +1,80 @@
+"""How long real nodes on one LAN need until their packets flow."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from wgmesh.demo.fabric import Fabric
+from wgmesh.demo.nodes import MeshNode, mesh_targets, new_secret
+from wgmesh.demo.pinger import Pinger, Target
+from wgmesh.demo.process import stop_all
+from wgmesh.demo.waiting import wait_for
+
+PING_STEP_S = 0.01  # between two tries of a ping: the resolution of these measurements
+TIMEOUT_S = 60.0
+STUN_SERVER = Path(__file__).with_name("stun_server.py")
+
+
+def first_ping_s(connected: bool) -> float:
+    """Seconds from the exec of `wgmesh join` on a second, new node to the first answered ping over mesh addresses.
+
+    The first node is running. `connected` gives the LAN a router as default route with an answering STUN server;
+    otherwise there is no default route, no DNS and no STUN.
+    """
+    with Fabric() as fabric:
+        hosts = fabric.add_hosts(["first", "second"])
+        flags: tuple[str, ...] = ()
+        if connected:
+            router = fabric.add_host("router")
+            stun = f"{router.ipv4}:3478"
+            server = router.spawn(sys.executable, str(STUN_SERVER), stun, name="stun")
+            wait_for(lambda: "listening" in server.output(), 10.0, "the STUN server listens")
+            for host in hosts:
+                host.ip("route", "add", "default", "via", str(router.ipv4))
+            flags = ("--stun", stun)
+        secret = new_secret()
+        first, second = (MeshNode(host, secret, *flags) for host in hosts)
+        first.start()
+        address = first.wait_until_ready(TIMEOUT_S).mesh_ipv4
+        time.sleep(1.0)  # the first node is at rest, as one that has been running for days
+        target = [Target("second", address)]
+        with Pinger([hosts[1]]) as pinger:
+            started_at = time.perf_counter()
+            second.start()
+            wait_for(lambda: pinger.ping(target, PING_STEP_S), TIMEOUT_S, "the first ping", poll_s=PING_STEP_S)
+            return time.perf_counter() - started_at
+
+
+def convergence_s(count: int, at_once: bool) -> tuple[float, float]:
+    """Seconds until all of `count` new nodes ping all: after the last start, and after the first.
+
+    They are started at once, or each when the one before is ready.
+    """
+    with Fabric() as fabric:
+        secret = new_secret()
+        nodes = [MeshNode(host, secret) for host in fabric.add_hosts([f"n{number}" for number in range(count)])]
+        with Pinger([node.host for node in nodes]) as pinger:
+            first_at = last_at = time.perf_counter()
+            for node in nodes:
+                last_at = time.perf_counter()
+                node.start()
+                if not at_once and node is not nodes[-1]:
+                    node.wait_until_ready(TIMEOUT_S)
+            addresses: dict[str, str] = {}
+
+            def complete() -> bool:
+                # Asked once a node: the questions are work for the two processors that are being measured.
+                for node in nodes:
+                    if node.name not in addresses and (status := node.status()) and status.mesh_ipv4:
+                        addresses[node.name] = status.mesh_ipv4
+                if len(addresses) < count:
+                    return False
+                targets = mesh_targets(addresses)
+                return len(pinger.ping(targets, 0.1)) == len(targets)
+
+            wait_for(complete, TIMEOUT_S, f"{count} nodes ping each other", poll_s=0.05)
+            done_at = time.perf_counter()
+        stop_all(node.running_process() for node in nodes)
+    return done_at - last_at, done_at - first_at
