@@ -53,6 +53,9 @@ def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[
         if scenario == "grandchild" and name == "wireguard":
             await _start_grandchild(settings.state_dir / "grandchild.tmp")
         async with shell.serve(_nothing, ()):
+            if scenario == "reload":
+                await shell.reload.wait()
+                shell.log.info("toy reloaded")
             await shell.stopping.wait()
             if scenario == "stubborn" and name == "node":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from wgmesh.supervisor.lifecycle import Effect, Input, State
+from wgmesh.supervisor.supervision import Supervision
+
+REQUIRES = {
+    "metrics": frozenset[str](),
+    "wireguard": frozenset[str](),
+    "nat": frozenset({"wireguard"}),
+    "node": frozenset({"wireguard", "nat"}),
+}
+NAMES = tuple(REQUIRES)
+
+
+def test_children_start_as_their_requirements_become_ready() -> None:
+    world = World()
+
+    world.turn()
+    assert world.alive == {"metrics", "wireguard"}
+
+    world.ready("wireguard")
+    assert world.alive == {"metrics", "wireguard", "nat"}
+
+    world.ready("nat")
+    assert world.alive == set(NAMES)
+
+
+def test_an_ordered_stop_ends_a_child_before_what_it_requires() -> None:
+    world = running_world()
+
+    world.supervision.stop()
+    world.turn()
+    terminated = []
+    while world.terminating:
+        for name in sorted(world.terminating):
+            terminated.append(name)
+            world.exit(name)
+
+    assert world.supervision.is_over
+    assert terminated.index("node") < terminated.index("nat") < terminated.index("wireguard")
+
+
+def test_a_killed_child_is_back_without_touching_the_others() -> None:
+    world = running_world()
+
+    world.exit("wireguard")
+    world.wait()
+
+    assert world.alive == set(NAMES)
+    assert world.terminating == set()
+
+
+def test_a_child_that_gives_up_at_first_start_stops_the_others() -> None:
+    world = World()
+    world.turn()
+
+    world.exit("wireguard", Input.GAVE_UP)
+
+    assert world.supervision.states["wireguard"] is State.FAILED
+    assert world.terminating == {"metrics"}
+    assert world.supervision.states["node"] is State.STOPPED
+
+
+def test_a_stop_during_a_restart_delay_starts_nothing_more() -> None:
+    world = running_world()
+    world.exit("node")
+
+    world.supervision.stop()
+    world.turn()
+    world.wait()
+
+    assert "node" not in world.alive
+
+
+def test_hastening_asks_everybody_at_once_and_kills_when_asked_again() -> None:
+    world = running_world()
+
+    world.supervision.hasten(world.now)
+    world.turn()
+    assert world.terminating == set(NAMES)
+
+    world.supervision.hasten(world.now)
+    world.turn()
+    assert world.killed == set(NAMES)
+
+
+class World:
+    """Processes as the shell would have them, in virtual time."""
+
+    def __init__(self) -> None:
+        self.supervision = Supervision(REQUIRES)
+        self.now = 0.0
+        self.alive: set[str] = set()
+        self.terminating: set[str] = set()
+        self.killed: set[str] = set()
+
+    def turn(self) -> None:
+        for order in self.supervision.turn(self.now):
+            match order.effect:
+                case Effect.FORK:
+                    assert order.name not in self.alive
+                    self.alive.add(order.name)
+                case Effect.TERMINATE:
+                    assert order.name in self.alive
+                    self.terminating.add(order.name)
+                case Effect.KILL:
+                    assert order.name in self.alive
+                    self.killed.add(order.name)
+
+    def ready(self, name: str) -> None:
+        self.supervision.report(name, Input.READY, self.now)
+        self.turn()
+
+    def exit(self, name: str, event: Input = Input.EXITED) -> None:
+        for names in (self.alive, self.terminating, self.killed):
+            names.discard(name)
+        self.supervision.report(name, event, self.now)
+        self.turn()
+
+    def wait(self) -> None:
+        due_at = self.supervision.due_at()
+        if due_at is not None:
+            self.now = due_at
+        self.turn()
+
+
+def running_world() -> World:
+    world = World()
+    world.turn()
+    for name in ("metrics", "wireguard", "nat", "node"):
+        world.ready(name)
+    return world
+
+
+class AnyLife(RuleBasedStateMachine):
+    """Whatever happens in whatever order: no order contradicts the processes, and a stop always comes to an end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.world.turn()
+
+    @precondition(lambda self: self.world.alive)
+    @rule(data=st.data(), event=st.sampled_from((Input.EXITED, Input.GAVE_UP)))
+    def a_process_ends(self, data: st.DataObject, event: Input) -> None:
+        self.world.exit(data.draw(st.sampled_from(sorted(self.world.alive))), event)
+
+    @precondition(lambda self: self.world.alive)
+    @rule(data=st.data())
+    def a_process_is_ready(self, data: st.DataObject) -> None:
+        self.world.ready(data.draw(st.sampled_from(sorted(self.world.alive))))
+
+    @rule()
+    def time_passes(self) -> None:
+        self.world.wait()
+
+    @rule()
+    def a_stop_is_asked_for(self) -> None:
+        self.world.supervision.stop()
+        self.world.turn()
+
+    @rule()
+    def haste_is_asked_for(self) -> None:
+        self.world.supervision.hasten(self.world.now)
+        self.world.turn()
+
+    @invariant()
+    def nothing_is_due_in_the_past_after_a_turn(self) -> None:
+        due_at = self.world.supervision.due_at()
+        assert due_at is None or due_at > self.world.now
+
+    def teardown(self) -> None:
+        self.world.supervision.stop()
+        self.world.turn()
+        for _ in range(4 * len(NAMES)):  # nobody obeys: each takes three deadlines at most
+            self.world.wait()
+        assert self.world.supervision.is_over
+
+
+TestAnyLife = AnyLife.TestCase
+TestAnyLife.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
