@@ -9,8 +9,9 @@ from wgmesh.core.model import IPAddress, Peer, PublicKey, SelfDescription
 
 PROBE_GAP_S = 15.0  # fresh enough for a display and for choosing paths, 0.07 connections a second for each peer
 JITTER = 0.2  # of a gap, so that the probes of many peers spread out
-RETRY_GAP_S = 1.0  # a tunnel that is being built is often ready a moment later
+RETRY_GAP_S = 0.25  # a tunnel that is being built is often ready a moment later
 RETRY_GAP_MAX_S = 60.0
+NOT_ASKED_GAP_S = 1.0  # while our own end of the tunnel is not up
 IN_FLIGHT_MAX = 32  # probes of dead peers take seconds; more at once would only queue in the tunnel
 
 
@@ -70,6 +71,10 @@ class ProbeSchedule:
             known.target = target
             self._peers[target.public_key] = known
 
+    def outdated(self) -> list[PublicKey]:
+        """Returns the peers whose probe in flight began before the news that makes another one due at once."""
+        return [key for key, probed in self._peers.items() if probed.is_wanted_again]
+
     def take_due(self, now: float) -> list[ProbeTarget]:
         """Returns the peers to probe, longest overdue first; each must be handed back to one of the methods below."""
         waiting = [probed for probed in self._peers.values() if probed.due_at <= now and not probed.is_in_flight]
@@ -89,9 +94,9 @@ class ProbeSchedule:
         self._landed(key, now, _retry_gap_s(failures), failures)
 
     def not_asked(self, key: PublicKey, now: float) -> None:
-        """The probe could not be sent, because our own end of the tunnel is not up: that says nothing of the peer."""
+        """The probe was not sent or not finished, for a reason of our own: that says nothing of the peer."""
         probed = self._peers.get(key)
-        self._landed(key, now, RETRY_GAP_S, 0 if probed is None else probed.failure_count)
+        self._landed(key, now, NOT_ASKED_GAP_S, 0 if probed is None else probed.failure_count)
 
     def next_due_at(self) -> float | None:
         """Returns when `take_due` has something next, or None while everything waits for probes in flight."""

@@ -51,6 +51,7 @@ class ProbeClient:
         self._on_unanswered = on_unanswered
         self._schedule = ProbeSchedule(random.random)
         self._wake = asyncio.Event()
+        self._in_flight: dict[PublicKey, asyncio.Timeout] = {}
         self._last_family: dict[PublicKey, int] = {}  # the family that answered last is tried first
 
     def set_targets(self, targets: Iterable[ProbeTarget]) -> None:
@@ -59,6 +60,10 @@ class ProbeClient:
         keys = {target.public_key for target in wanted}
         self._last_family = {key: version for key, version in self._last_family.items() if key in keys}
         self._schedule.set_targets(wanted, self._now())
+        for key in self._schedule.outdated():  # its first packet was lost for sure: TCP would repeat it after a second
+            deadline = self._in_flight.pop(key, None)
+            if deadline is not None:
+                deadline.reschedule(0.0)
         self._wake.set()
 
     async def run(self) -> None:
@@ -79,8 +84,10 @@ class ProbeClient:
         self._on_asked(target)
         key = target.public_key
         try:
-            rtt_s = await self._measure(target)
-        except NotAsked:
+            async with asyncio.timeout(None) as deadline:
+                self._in_flight[key] = deadline
+                rtt_s = await self._measure(target)
+        except (NotAsked, TimeoutError):
             self._schedule.not_asked(key, self._now())
         else:
             if rtt_s is None:
@@ -89,6 +96,8 @@ class ProbeClient:
             else:
                 self._schedule.answered(key, self._now())
                 self._on_answered(key, rtt_s)
+        if self._in_flight.get(key) is deadline:
+            del self._in_flight[key]
         self._wake.set()
 
     async def _measure(self, target: ProbeTarget) -> float | None:

@@ -73,6 +73,7 @@ class StunSession:
 
     async def run(self) -> None:
         """Follows names and routes until cancelled; then closes the sockets."""
+        self._publish(NatReport(enabled=True))
         try:
             async with asyncio.TaskGroup() as tasks:
                 for name in self._names:

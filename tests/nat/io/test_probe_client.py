@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from support.probe_endpoints import KEY, OWN, SERVER, SERVER_IPV6, free_port, probing, serving
+from wgmesh.core.model import PublicKey
+from wgmesh.nat.io import probe_client
+from wgmesh.nat.io.probe_client import ping
+from wgmesh.nat.tunnel_probe import ProbeTarget
+
+
+async def test_the_client_measures_a_new_peer_at_once() -> None:
+    async with serving({SERVER}) as (_, port):
+        answered = asyncio.get_running_loop().create_future()
+        async with probing(port, on_answered=lambda key, rtt_s: answered.set_result((key, rtt_s))) as client:
+            client.set_targets([ProbeTarget(KEY, ((OWN, SERVER),))])
+            key, rtt_s = await asyncio.wait_for(answered, 2)
+
+    assert key == KEY
+    assert 0 < rtt_s < 1
+
+
+async def test_the_client_goes_on_to_ipv4_when_ipv6_does_not_answer() -> None:
+    async with serving({SERVER}) as (_, port):
+        answered = asyncio.get_running_loop().create_future()
+        async with probing(port, on_answered=lambda key, rtt_s: answered.set_result(key)) as client:
+            client.set_targets([ProbeTarget(KEY, ((SERVER_IPV6, SERVER_IPV6), (OWN, SERVER)))])
+
+            assert await asyncio.wait_for(answered, 2) == KEY
+
+
+async def test_a_refused_probe_counts_as_unanswered() -> None:
+    unanswered = asyncio.get_running_loop().create_future()
+    async with probing(free_port(), on_unanswered=unanswered.set_result) as client:
+        client.set_targets([ProbeTarget(KEY, ((OWN, SERVER),))])
+
+        assert await asyncio.wait_for(unanswered, 2) == KEY
+
+
+async def test_a_peer_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_client, "STEP_TIMEOUT_S", 0.05)
+    with socket.create_server((str(SERVER), 0)) as mute, pytest.raises(TimeoutError):
+        await ping(OWN, SERVER, mute.getsockname()[1], "lo")
+
+
+async def test_without_the_interface_a_peer_is_not_blamed() -> None:
+    asked: asyncio.Future[ProbeTarget] = asyncio.get_running_loop().create_future()
+    blamed: list[PublicKey] = []
+    async with probing(free_port(), "wgmesh-none0", on_asked=asked.set_result, on_unanswered=blamed.append) as client:
+        client.set_targets([ProbeTarget(KEY, ((OWN, SERVER),))])
+        await asyncio.wait_for(asked, 2)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    assert blamed == []
+
+
+async def test_a_peer_proven_meanwhile_is_probed_anew_without_waiting_for_the_lost_packet() -> None:
+    answered: asyncio.Future[PublicKey] = asyncio.get_running_loop().create_future()
+    asked: list[ProbeTarget] = []
+    with socket.create_server((str(SERVER), 0)) as mute:
+        port = mute.getsockname()[1]
+        async with probing(
+            port, on_asked=asked.append, on_answered=lambda key, rtt_s: answered.set_result(key)
+        ) as client:
+            client.set_targets([ProbeTarget(KEY, ((OWN, SERVER),))])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            mute.close()
+            async with serving({SERVER}, port):
+                started_at = asyncio.get_running_loop().time()
+                client.set_targets([ProbeTarget(KEY, ((OWN, SERVER),), is_proven=True)])
+                await asyncio.wait_for(answered, 2)
+                took_s = asyncio.get_running_loop().time() - started_at
+
+    assert len(asked) == 2
+    assert took_s < probe_client.STEP_TIMEOUT_S / 2

@@ -1,0 +1,141 @@
+"""The service as a process would run it: real sockets on loopback, a discovery that says what the test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc.aio
+from support.probe_endpoints import KEY, OWN, SERVER, free_port, serving
+from support.stun_responder import responding
+from wgmesh.client.nat import NatClient
+from wgmesh.convert.peer import peers_snapshot_to_proto
+from wgmesh.core.model import Endpoint, Mapping, PathsSnapshot, Peer, PeersSnapshot, PublicKey, SelfDescription
+from wgmesh.nat.__main__ import main
+from wgmesh.nat.settings import NatSettings
+from wgmesh.runtime.service import Shell
+from wgmesh.runtime.settings import RuntimeSettings
+from wgmesh.runtime.snapshots import SnapshotCell
+from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
+from wgmesh.v1.discovery_service_pb2_grpc import DiscoveryServiceServicer, add_DiscoveryServiceServicer_to_server
+
+WIREGUARD_PORT = 51899
+OWN_DESCRIPTION = SelfDescription(
+    PublicKey(bytes([9] * 32)), ipaddress.IPv4Address(str(OWN)), ipaddress.IPv6Address("::1"), WIREGUARD_PORT
+)
+PEER = Peer(KEY, ipaddress.IPv4Address(str(SERVER)))
+
+
+async def test_a_peer_from_discovery_is_measured_and_its_path_is_watched(tmp_path: Path) -> None:
+    port = free_port()
+    async with serving({SERVER}, port), running(tmp_path, NatSettings(port, stun=False, ipv6=False)) as (peers, nat):
+        peers.publish(PeersSnapshot(1, (PEER,), description=OWN_DESCRIPTION))
+
+        snapshot = await first(nat, lambda snapshot: any(path.rtt_s for path in snapshot.paths))
+
+    (path,) = snapshot.paths
+    assert path.public_key == KEY
+    assert path.rtt_s is not None
+    assert path.answered_at is not None
+
+
+async def test_the_own_mesh_address_answers_probes(tmp_path: Path) -> None:
+    port = free_port()
+    async with running(tmp_path, NatSettings(port, stun=False, ipv6=False)) as (peers, _):
+        peers.publish(PeersSnapshot(1, (), description=OWN_DESCRIPTION))
+
+        async with asyncio.timeout(2):
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection(str(OWN), port)
+                    break
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0)
+            writer.write(b"ping\n")
+            assert await reader.readline() == b"pong\n"
+            writer.close()
+
+
+async def test_a_removed_peer_leaves_the_paths(tmp_path: Path) -> None:
+    async with running(tmp_path, NatSettings(free_port(), stun=False)) as (peers, nat):
+        peers.publish(PeersSnapshot(1, (PEER,), description=OWN_DESCRIPTION))
+        await first(nat, lambda snapshot: len(snapshot.paths) == 1)
+
+        peers.publish(PeersSnapshot(2, (), description=OWN_DESCRIPTION))
+
+        assert (await first(nat, lambda snapshot: snapshot.revision > 1 and not snapshot.paths)).paths == ()
+
+
+async def test_stun_reports_what_the_servers_see(tmp_path: Path) -> None:
+    async with responding([("127.0.0.1", 0), ("127.9.0.1", 0)]) as servers:
+        settings = NatSettings(free_port(), stun_servers=tuple(str(server) for server in servers), ipv6=False)
+        async with running(tmp_path, settings) as (peers, nat):
+            peers.publish(PeersSnapshot(1, (), description=OWN_DESCRIPTION))
+
+            snapshot = await first(nat, lambda snapshot: snapshot.report.external_endpoint is not None)
+
+    assert snapshot.report.enabled
+    assert snapshot.report.external_endpoint == Endpoint.of("127.0.0.1", WIREGUARD_PORT)
+    assert snapshot.report.mapping is Mapping.NONE
+
+
+async def test_with_stun_off_nothing_is_sent_and_the_report_says_that_it_is_off(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+    async with responding([("127.0.0.1", 0)], lambda request, source: asked.append(b"")) as servers:
+        settings = NatSettings(free_port(), stun=False, stun_servers=(str(servers[0]),), ipv6=False)
+        async with running(tmp_path, settings) as (peers, nat):
+            peers.publish(PeersSnapshot(1, (PEER,), description=OWN_DESCRIPTION))
+            await first(nat, lambda snapshot: any(path.unanswered_count for path in snapshot.paths))
+
+            report = await nat.get_nat_report()
+
+    assert not report.enabled
+    assert asked == []
+
+
+class FakeDiscovery(DiscoveryServiceServicer):
+    """Streams what the test publishes."""
+
+    def __init__(self) -> None:
+        self.peers = SnapshotCell(PeersSnapshot())
+
+    async def WatchPeers(
+        self, request: discovery_pb2.WatchPeersRequest, context: grpc.aio.ServicerContext[object, object]
+    ) -> AsyncIterator[discovery_pb2.WatchPeersResponse]:
+        async for snapshot in self.peers.watch():
+            yield peers_snapshot_to_proto(snapshot)
+
+
+@asynccontextmanager
+async def running(
+    directory: Path, settings: NatSettings
+) -> AsyncIterator[tuple[SnapshotCell[PeersSnapshot], NatClient]]:
+    """Runs the service beside a fake discovery; yields what discovery says and a client of the service."""
+    discovery = FakeDiscovery()  # type: ignore[abstract]
+    server = grpc.aio.server()
+    add_DiscoveryServiceServicer_to_server(discovery, server)
+    server.add_insecure_port(f"unix:{directory / 'discovery.sock'}")
+    await server.start()
+    ready = asyncio.Event()
+    shell = Shell(RuntimeSettings("nat", "lo", directory), ready.set)
+    service = asyncio.ensure_future(main(shell, settings))
+    try:
+        async with asyncio.timeout(5):
+            await ready.wait()
+        async with NatClient(directory / "nat.sock") as client:
+            yield discovery.peers, client
+    finally:
+        shell.stopping.set()
+        await asyncio.wait_for(service, 5)
+        await server.stop(None)
+
+
+async def first(nat: NatClient, is_wanted: Callable[[PathsSnapshot], bool]) -> PathsSnapshot:
+    async with asyncio.timeout(5):
+        async for snapshot in nat.watch_paths():
+            if is_wanted(snapshot):
+                return snapshot
+    raise AssertionError("the watch ended")
