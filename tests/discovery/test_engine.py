@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from support.discovery_wire import KEYS, START, Wire
-
 from wgmesh.core.model import CandidateSource, Endpoint
 from wgmesh.discovery.events import PeersChanged, PeerSighted
 

@@ -5,6 +5,7 @@ It only wires. inbox opens, reception acts on messages, roster knows who joins a
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,11 @@ class DiscoveryCore:
         self._greetings = Greetings(self._state, self._roster)
         inbox = Inbox(keys.gossip_key, Gate())
         self._reception = Reception(self._state, inbox, self._roster, self._greetings, settings.gossip)
-        self._layers: dict[str, tuple[LayerState, str]] = {}
+        self._layers = {
+            GOSSIP: (LayerState.RUNNING if settings.gossip else LayerState.DISABLED, ""),
+            STATIC: (LayerState.RUNNING if settings.static_peers else LayerState.DISABLED, ""),
+            "dht": (LayerState.UNAVAILABLE, "not part of this version"),
+        }
         self._exchange_port = keys.gossip_port
         self._gossip_at: float | None = None
         self._sweep_at: float | None = None
@@ -81,6 +86,14 @@ class DiscoveryCore:
     def gossip_port(self) -> int:
         """The exchange port that every member of the mesh expects."""
         return self._keys.gossip_port
+
+    @property
+    def lan_port(self) -> int:
+        return self._keys.lan_port
+
+    @property
+    def multicast_group(self) -> ipaddress.IPv4Address:
+        return self._keys.multicast_group
 
     # What the shell tells
 

@@ -22,12 +22,13 @@ CHANNEL_PREFIX = "lan:"
 
 @dataclass(frozen=True, slots=True)
 class LanInterface:
-    """A network interface that can carry announcements."""
+    """A network interface of this host, outside the mesh."""
 
     name: str
     index: int
     addresses: tuple[IPInterface, ...]
-    mtu: int = 1500
+    announces: bool = True
+    """Whether it can carry announcements; where not, its addresses are still ours."""
 
     @property
     def channel(self) -> str:
@@ -63,7 +64,7 @@ class LanAnnouncements:
 
     def set_interfaces(self, interfaces: Iterable[LanInterface], now: float) -> None:
         """Starts announcing on new interfaces, and anew on those whose addresses changed."""
-        previous, self._interfaces = self._interfaces, {each.channel: each for each in interfaces}
+        previous, self._interfaces = self._interfaces, {each.channel: each for each in interfaces if each.announces}
         self._schedules = {
             channel: self._schedules[channel] if previous.get(channel) == interface else self._opening(now)
             for channel, interface in self._interfaces.items()

@@ -1,0 +1,42 @@
+"""The composition root of the discovery service."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+
+from wgmesh.discovery.io.cache_store import CacheStore
+from wgmesh.discovery.io.instruments import Instruments
+from wgmesh.discovery.io.interfaces import follow_links
+from wgmesh.discovery.io.resolver import StaticPeers, parse_static_peer
+from wgmesh.discovery.io.station import Station
+from wgmesh.discovery.servicer import SERVICE_NAME, DiscoveryServicer
+from wgmesh.discovery.settings import DiscoverySettings
+from wgmesh.runtime import telemetry
+from wgmesh.runtime.service import Shell
+from wgmesh.v1.discovery_service_pb2_grpc import add_DiscoveryServiceServicer_to_server
+
+
+async def main(shell: Shell, settings: DiscoverySettings) -> None:
+    """Serves until asked to stop, then says goodbye. Raises InvalidSetting for a bad static peer."""
+    named = [parse_static_peer(text) for text in settings.static_peers]
+    instruments = Instruments(telemetry.meter("wgmesh.discovery"), telemetry.tracer("wgmesh.discovery"))
+    station = Station(settings, shell.log, instruments)
+    store = CacheStore(settings.cache_path, shell.log)
+    static = StaticPeers(named, lambda addresses: station.set_static(addresses, static.failures))
+    servicer = DiscoveryServicer(station)
+    with closing(station):
+        async with (
+            shell.serve(lambda server: add_DiscoveryServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
+            asyncio.TaskGroup() as tasks,
+        ):
+            work = [
+                tasks.create_task(follow_links(station.set_links, station.set_links_unknown)),
+                tasks.create_task(station.keep_cache(store)),
+                tasks.create_task(static.run()),
+            ]
+            await shell.stopping.wait()
+            station.close()
+            await station.save_cache(store)
+            for task in work:
+                task.cancel()

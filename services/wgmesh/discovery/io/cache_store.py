@@ -1,0 +1,52 @@
+"""The peer cache on disk: a hint for the next start, never worth an error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from structlog.stdlib import BoundLogger
+from wgmesh.core.model import PublicKey
+from wgmesh.core.peer_cache import MAX_FILE_BYTES, CachedPeer, decode_peer_cache, encode_peer_cache
+from wgmesh.discovery.remembered import remember
+from wgmesh.runtime.files import write_atomically
+
+
+class CacheStore:
+    """Reads the file once and replaces it when there is something new."""
+
+    def __init__(self, path: Path, log: BoundLogger) -> None:
+        self._path = path
+        self._log = log
+        self._remembered: tuple[CachedPeer, ...] = ()
+
+    def load(self) -> tuple[CachedPeer, ...]:
+        """Returns the good entries. A file that cannot be read is reported and counts as empty."""
+        try:
+            with self._path.open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            self._log.warning("peer cache not read", path=str(self._path), reason=error.strerror)
+            return ()
+        decoded = decode_peer_cache(data)
+        if decoded.dropped:
+            first = decoded.dropped[0]
+            self._log.warning("peer cache read in part", dropped=len(decoded.dropped), first=first)
+        self._remembered = decoded.peers
+        return decoded.peers
+
+    async def save(self, current: Iterable[CachedPeer], departed: Collection[PublicKey], now: float) -> None:
+        """Writes what is new. A disk that refuses is reported; the next change tries again."""
+        remembered = remember(self._remembered, current, departed, now)
+        if remembered == self._remembered:
+            return
+        data = encode_peer_cache(remembered, int(now))
+        try:
+            await asyncio.to_thread(write_atomically, self._path, data)
+        except OSError as error:
+            self._log.warning("peer cache not written", path=str(self._path), reason=error.strerror)
+            return
+        self._remembered = remembered

@@ -1,0 +1,53 @@
+"""The metrics and the first span of a peer's trace."""
+
+from __future__ import annotations
+
+from opentelemetry.metrics import Meter
+from opentelemetry.trace import Tracer, use_span
+from wgmesh.core.model import PublicKey
+from wgmesh.discovery.events import ContactAnswered, ContactTried, DatagramRejected, Event, LayerHeard, PeerLeft
+from wgmesh.runtime import telemetry
+
+
+class Instruments:
+    """Counts what the core reports."""
+
+    def __init__(self, meter: Meter, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._heard = meter.create_counter(
+            "wgmesh_discovery_events_total", description="Valid messages of members, by discovery layer."
+        )
+        self._tried = meter.create_counter(
+            "wgmesh_nat_traversal_attempts_total", description="Exchanges begun with an address not yet proven."
+        )
+        self._answered = meter.create_counter(
+            "wgmesh_nat_traversal_successes_total", description="Those exchanges that were answered."
+        )
+        self._rejected = meter.create_counter(
+            "wgmesh_discovery_rejected_datagrams_total", description="Datagrams dropped, by reason."
+        )
+        self._left = meter.create_counter(
+            "wgmesh_discovery_departures_total", description="Peers removed from the table, by reason."
+        )
+
+    def count(self, event: Event) -> None:
+        """Counts an event; most are worth a counter."""
+        match event:
+            case LayerHeard(layer):
+                self._heard.add(1, {"layer": layer})
+            case ContactTried(method):
+                self._tried.add(1, {"method": method})
+            case ContactAnswered(method):
+                self._answered.add(1, {"method": method})
+            case DatagramRejected(reason):
+                self._rejected.add(1, {"reason": str(reason)})
+            case PeerLeft(_, reason):
+                self._left.add(1, {"reason": str(reason)})
+            case _:
+                return
+
+    def begin_trace(self, key: PublicKey, layer: str) -> str:
+        """Starts the trace of a peer's joining and returns its traceparent."""
+        span = self._tracer.start_span("peer.sighted", attributes={"peer": key.short, "layer": layer})
+        with use_span(span, end_on_exit=True):
+            return telemetry.inject()

@@ -1,0 +1,63 @@
+"""DiscoveryService on gRPC: unpack, call, pack."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc.aio
+from wgmesh.convert.peer import peer_proof_from_proto, peers_snapshot_to_proto, self_description_from_proto
+from wgmesh.convert.scalar import duration, endpoint_to_proto, public_key, seconds
+from wgmesh.core.errors import InvalidInput
+from wgmesh.core.model import Endpoint
+from wgmesh.discovery.io.station import Station
+from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
+from wgmesh.v1.discovery_service_pb2_grpc import DiscoveryServiceServicer
+
+Context = grpc.aio.ServicerContext[object, object]
+
+SERVICE_NAME = "wgmesh.v1.DiscoveryService"
+DEFAULT_PROBE_TIMEOUT_S = 4.0  # an exchange's patience
+MAX_PROBE_TIMEOUT_S = 30.0
+
+
+class DiscoveryServicer(DiscoveryServiceServicer):
+    """Serves one station."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+
+    async def SetSelf(self, request: discovery_pb2.SetSelfRequest, context: Context) -> discovery_pb2.SetSelfResponse:
+        description = self_description_from_proto(request.description)
+        self._station.set_self(description, [peer_proof_from_proto(proof) for proof in request.proofs])
+        return discovery_pb2.SetSelfResponse()
+
+    async def WatchPeers(
+        self, request: discovery_pb2.WatchPeersRequest, context: Context
+    ) -> AsyncIterator[discovery_pb2.WatchPeersResponse]:
+        async for snapshot in self._station.snapshots.watch():
+            yield peers_snapshot_to_proto(snapshot)
+
+    async def ProbeAddress(
+        self, request: discovery_pb2.ProbeAddressRequest, context: Context
+    ) -> discovery_pb2.ProbeAddressResponse:
+        timeout_s = min(seconds(request, "timeout") or DEFAULT_PROBE_TIMEOUT_S, MAX_PROBE_TIMEOUT_S)
+        answer = await self._station.probe(self._target(request), timeout_s)
+        return discovery_pb2.ProbeAddressResponse(
+            public_key=answer.public_key.raw,
+            hostname=answer.hostname,
+            mesh_ipv4=str(answer.mesh_ipv4),
+            round_trip_time=duration(answer.rtt_s),
+            observed_endpoint=endpoint_to_proto(answer.observed_endpoint),
+        )
+
+    async def ForgetPeer(
+        self, request: discovery_pb2.ForgetPeerRequest, context: Context
+    ) -> discovery_pb2.ForgetPeerResponse:
+        self._station.forget(public_key(request.public_key))
+        return discovery_pb2.ForgetPeerResponse()
+
+    def _target(self, request: discovery_pb2.ProbeAddressRequest) -> Endpoint:
+        try:
+            return Endpoint.of(request.endpoint.host, request.endpoint.port or self._station.exchange_port)
+        except ValueError as error:
+            raise InvalidInput(f"not an address to probe: {error}") from None
