@@ -30,12 +30,12 @@ class Supervised:
         self.text: list[str] = []
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
-            [*interpreter, str(TOY_NODE), str(base), scenario],
+            [*_own_run_directory(base), *interpreter, str(TOY_NODE), str(base), scenario],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if os.path.isabs(entry))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_roots())},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -94,6 +94,19 @@ class Supervised:
         line: Line = json.loads(text) if text.startswith("{") else {}
         self.lines.append(line)
         return line
+
+
+def _own_run_directory(base: Path) -> list[str]:
+    """Root's toy node sees `base`/host-run as /run: it must not touch the WireGuard sockets of this machine."""
+    if os.geteuid() != 0:
+        return []
+    (base / "host-run").mkdir(exist_ok=True)
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', str(base / "host-run")]
+
+
+def _import_roots() -> list[str]:
+    """The roots of the project and its dependencies, without the standard library: an interpreter has its own."""
+    return [entry for entry in sys.path if os.path.isabs(entry) and not entry.startswith(sys.base_prefix)]
 
 
 def wait_for_end(pid: int, patience_s: float) -> bool:

@@ -38,6 +38,25 @@ def held(directory: Path, interface: str) -> Iterator[int]:
         os.close(descriptor)
 
 
+def is_any_other_held(runtime_dir: Path, interface: str) -> bool:
+    """Returns whether a node runs on another interface."""
+    return any(_is_held(path) for path in runtime_dir.glob("*/lock") if path.parent.name != interface)
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:  # gone
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _refusal(interface: str, descriptor: int) -> str:
     text = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
     holder = f"pid {text}" if text.isdigit() else "another process"

@@ -61,7 +61,7 @@ def _try(accounts: Mapping[str, Account], settings: SupervisorSettings, undo: Ex
         return reason
     with ExitStack() as granting:
         if "wireguard" in accounts and (
-            reason := granting.enter_context(wireguard_access.granted(wireguard, settings.interface))
+            reason := granting.enter_context(wireguard_access.granted(wireguard, settings))
         ):
             return reason
         undo.push(granting.pop_all())

@@ -1,8 +1,8 @@
 """What userspace WireGuard needs of the host: a directory for its control socket and the TUN device.
 
 Both belong to root on most hosts. Where the wireguard process cannot use them as they are, its user gets an entry in
-their access control list. That leaves owner, group and everybody else's access as they were, and is taken back at the
-end; after a kill, by the next run.
+their access control list. That leaves owner, group and everybody else's access as they were, and is taken back by
+the last node that ends; after a kill, by a later one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from wgmesh.supervisor.io.privileges import Account, obstacle
+from wgmesh.supervisor.io import lock
+from wgmesh.supervisor.io.privileges import Account, account_of, obstacle
+from wgmesh.supervisor.settings import IDENTITIES, SupervisorSettings
 
 SOCKET_DIRECTORY = Path("/run/wireguard")  # compiled into wireguard-go and wg
 TUN_DEVICE = Path("/dev/net/tun")
@@ -28,28 +30,36 @@ ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, id
 
 
 @contextmanager
-def granted(account: Account, interface: str) -> Iterator[str]:
+def granted(account: Account, settings: SupervisorSettings) -> Iterator[str]:
     """Gives the account what it needs while the context is open; yields what it still lacks, or ""."""
     with ExitStack() as undo:
-        _ensure_socket_directory(undo)
+        is_ours = _make_socket_directory()
+        undo.callback(_leave, settings, is_ours)
         for path, mode in NEEDED:
             if path.exists():
-                _allow(path, account, mode, undo)
-        _hand_over_socket(SOCKET_DIRECTORY / f"{interface}.sock", account)
+                _allow(path, account, mode)
+        _hand_over_socket(SOCKET_DIRECTORY / f"{settings.interface}.sock", account)
         yield obstacle(account, [(path, mode) for path, mode in NEEDED if path.exists()])
 
 
-def _ensure_socket_directory(undo: ExitStack) -> None:
+def _make_socket_directory() -> bool:
     try:
         SOCKET_DIRECTORY.mkdir(mode=0o755)
     except OSError:  # it exists, or cannot exist: the trial tells which
+        return False
+    return True
+
+
+def _leave(settings: SupervisorSettings, is_ours: bool) -> None:
+    if lock.is_any_other_held(settings.runtime_dir, settings.interface):
         return
-    undo.callback(_remove_if_empty)
-
-
-def _remove_if_empty() -> None:
-    with suppress(OSError):  # a device that is kept has its socket there
-        SOCKET_DIRECTORY.rmdir()
+    for path, _ in NEEDED:
+        with suppress(OSError):  # no list, or no such path
+            if _single_user(os.getxattr(path, ACL_ATTRIBUTE)) == account_of(IDENTITIES["wireguard"]).uid:
+                _disallow(path)
+    if is_ours:
+        with suppress(OSError):  # not empty: a device that is kept has its socket there
+            SOCKET_DIRECTORY.rmdir()
 
 
 def _hand_over_socket(path: Path, account: Account) -> None:
@@ -60,26 +70,20 @@ def _hand_over_socket(path: Path, account: Account) -> None:
             os.chown(path, account.uid, -1, follow_symlinks=False)
 
 
-def _allow(path: Path, account: Account, mode: int, undo: ExitStack) -> None:
-    with suppress(OSError):  # no list: the usual case
-        if _single_user(os.getxattr(path, ACL_ATTRIBUTE)) == account.uid:
-            undo.callback(_disallow, path)  # left by a run that was killed
-        return
+def _allow(path: Path, account: Account, mode: int) -> None:
     if not obstacle(account, [(path, mode)]):
         return
-    with suppress(OSError):  # a file system without lists, or read-only: the trial fails
-        os.setxattr(path, ACL_ATTRIBUTE, _list_for(account.uid, mode, os.stat(path).st_mode))
-        undo.callback(_disallow, path)
+    with suppress(OSError):  # a file system without lists, or read-only: the trial tells
+        if ACL_ATTRIBUTE not in os.listxattr(path):  # somebody else's list is not ours to rewrite
+            os.setxattr(path, ACL_ATTRIBUTE, _list_for(account.uid, mode, os.stat(path).st_mode))
 
 
 def _disallow(path: Path) -> None:
-    with suppress(OSError):  # gone together with its directory
-        entries = _entries(os.getxattr(path, ACL_ATTRIBUTE))
-        before = {tag: permissions for tag, permissions, _ in entries}
-        os.removexattr(path, ACL_ATTRIBUTE)
-        # the mask of the list has taken the place of the bits of the group
-        special = os.stat(path).st_mode & 0o7000
-        os.chmod(path, special | before[ACL_USER_OBJ] << 6 | before[ACL_GROUP_OBJ] << 3 | before[ACL_OTHER])
+    before = {tag: permissions for tag, permissions, _ in _entries(os.getxattr(path, ACL_ATTRIBUTE))}
+    os.removexattr(path, ACL_ATTRIBUTE)
+    # the mask of the list has taken the place of the bits of the group
+    special = os.stat(path).st_mode & 0o7000
+    os.chmod(path, special | before[ACL_USER_OBJ] << 6 | before[ACL_GROUP_OBJ] << 3 | before[ACL_OTHER])
 
 
 def _list_for(uid: int, permissions: int, mode: int) -> bytes:
