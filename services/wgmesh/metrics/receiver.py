@@ -28,6 +28,10 @@ class Receiver:
         self._backend = backend
         self._clock = clock
 
+    def is_there(self) -> bool:
+        """Always: this is the sink of the process's own telemetry."""
+        return True
+
     async def export_metrics(self, request: ExportMetricsServiceRequest) -> bool:
         """Takes one collection of metrics. Always True: what is above a bound is dropped and counted."""
         self._store.accept(request, self._clock())

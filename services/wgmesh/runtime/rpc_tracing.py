@@ -71,11 +71,19 @@ def _spanned(behaviour: Any, method: str, parent: Context) -> Any:
         ) as span:
             try:
                 return await behaviour(request, context)
+            except grpc.aio.AbortError:  # an error that the error interceptor has turned into a status
+                span.set_attribute("rpc.grpc.status_code", _number(context.code()))
+                span.set_status(Status(StatusCode.ERROR))
+                raise
             except BaseException as error:
                 span.set_status(Status(StatusCode.ERROR, type(error).__name__))
                 raise
 
     return call
+
+
+def _number(code: Any) -> int:
+    return int(code.value[0] if isinstance(code, grpc.StatusCode) else code)
 
 
 def _in_context(behaviour: Any, parent: Context) -> Any:

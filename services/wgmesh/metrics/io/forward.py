@@ -51,6 +51,11 @@ class Forwarder:
         self._reachable = True
         self.dropped = 0  # payloads that no longer fitted or that the backend refused for good
 
+    @property
+    def waiting(self) -> int:
+        """The number of payloads that were not sent yet."""
+        return len(self._metrics) + len(self._spans)
+
     def offer_metrics(self, service: str, payload: bytes) -> None:
         """Takes the newest collection of one service; it replaces one that was not sent yet."""
         if service not in self._metrics and len(self._metrics) >= MAX_METRIC_SERVICES:
