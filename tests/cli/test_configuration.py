@@ -78,7 +78,9 @@ def test_every_kind_of_value_comes_from_a_file(tmp_path: Path) -> None:
 
 
 def test_switches_turn_things_off_and_can_be_taken_back() -> None:
-    off = {name: ("true",) for name in ("no-lan-discovery", "no-ipv6", "no-punching", "no-stun", "no-dht")}
+    off: dict[str, tuple[str, ...]] = {
+        name: ("true",) for name in ("no-lan-discovery", "no-ipv6", "no-punching", "no-stun", "no-dht")
+    }
 
     settings = build(off)
 
@@ -87,10 +89,10 @@ def test_switches_turn_things_off_and_can_be_taken_back() -> None:
 
 
 def test_lists_in_the_environment_are_parted_by_commas() -> None:
-    settings = build(environ={"WGMESH_PEER": "192.0.2.1:5,[2001:db8::1]:6", "WGMESH_SOCKET": "/tmp/x.sock"})
+    settings = build(environ={"WGMESH_PEER": "192.0.2.1:5,[2001:db8::1]:6", "WGMESH_SOCKET": "/srv/x.sock"})
 
     assert settings.static_peers == ("192.0.2.1:5", "[2001:db8::1]:6")
-    assert settings.control_socket == Path("/tmp/x.sock")
+    assert settings.control_socket == Path("/srv/x.sock")
 
 
 def test_listen_port_0_is_the_default_as_in_upstream() -> None:
@@ -154,7 +156,7 @@ def test_what_cannot_be_honoured_is_refused_from_every_source(name: str, tmp_pat
 
     for source in sources:
         with pytest.raises(InvalidSetting) as raised:
-            build(**source)  # type: ignore[arg-type]
+            build(**source)
         assert str(raised.value) == f"--{name}: {REFUSED[name]}"
 
 

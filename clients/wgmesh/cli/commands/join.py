@@ -13,7 +13,7 @@ from wgmesh.cli.capabilities import CAP_NET_ADMIN, has_capabilities
 from wgmesh.cli.join_settings import REFUSED, REFUSED_SWITCHES, SETTINGS
 from wgmesh.cli.options import json_option, required_secret, secret_options
 from wgmesh.cli.sockets import Presence, presence
-from wgmesh.core.errors import InvalidSetting, MeshError, PermissionDenied
+from wgmesh.core.errors import MeshError, PermissionDenied
 
 if TYPE_CHECKING:
     from wgmesh.core.settings import MeshSettings
@@ -61,8 +61,6 @@ def command(config: Path | None, as_json: bool, **options: Any) -> int:
     settings = settings_of(options, config, as_json, os.environ)
     if not has_capabilities(CAP_NET_ADMIN):
         raise PermissionDenied("making a WireGuard device needs root or CAP_NET_ADMIN; use sudo")
-    prepare_directory("--state-dir", settings.state_dir)
-    prepare_directory("--runtime-dir", settings.interface_dir)
     _check_socket(settings.control_socket)
     from wgmesh.supervisor.assembly import run_node
 
@@ -97,20 +95,6 @@ def given_flags(options: Mapping[str, Any]) -> dict[str, Sequence[str]]:
         elif isinstance(value, str):
             given[name] = (value,)
     return given
-
-
-def prepare_directory(flag: str, path: Path) -> None:
-    """Makes sure that a directory exists and can be written, before any process starts. Raises naming the flag."""
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o755)
-    except PermissionError:
-        raise PermissionDenied(f"{flag}: {path} cannot be made by this user; use sudo or another directory") from None
-    except FileExistsError:
-        raise InvalidSetting(flag, f"{path} is not a directory; remove it or name another one") from None
-    except OSError as error:
-        raise InvalidSetting(flag, f"{path} cannot be made: {error.strerror}; name another directory") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionDenied(f"{flag}: {path} cannot be written; use sudo or name another directory")
 
 
 def _check_socket(path: Path) -> None:
