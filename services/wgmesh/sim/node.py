@@ -1,0 +1,354 @@
+"""One node of the simulation: the real discovery, composition, admission and plan, on a simulated host and device."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Coroutine, Sized
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+from wgmesh.core.keyschedule import MeshKeys, derive
+from wgmesh.core.model import Endpoint, Identity, ObservedPeer, PathsSnapshot, PublicKey
+from wgmesh.core.model import Path as TunnelPath
+from wgmesh.core.private_key import PrivateKey
+from wgmesh.core.secret import Secret
+from wgmesh.discovery.engine import DiscoveryCore, Randomness
+from wgmesh.discovery.events import Event, PeersChanged
+from wgmesh.discovery.lan import LanInterface
+from wgmesh.discovery.settings import DiscoverySettings
+from wgmesh.node.composition import Composer, Composition, World, path_word
+from wgmesh.node.liveness import Liveness
+from wgmesh.node.settings import NodeSettings
+from wgmesh.sim.chance import Chance
+from wgmesh.sim.device import SimDevice
+from wgmesh.sim.frames import Echo, Frame, Initiation, Packet, Response, Transport
+from wgmesh.sim.network import Host, Network
+from wgmesh.sim.scheduler import Scheduler, Timer
+from wgmesh.sim.tunnel import Tunnel
+from wgmesh.wireguard.admission import ForeignRoute
+from wgmesh.wireguard.reconciler import Reconciler
+
+TURN_DELAY_S = 0.002  # a change crosses two local sockets before the node acts on it (measured: 0.55 ms a call)
+PING_INTERVAL_S = 1.0
+PROOFS_EVERY_S = 15.0  # as the node service does
+PING_PORT = 7  # the echo service; only a name inside the simulation
+NOWHERE = Path("/nonexistent")  # nothing in a simulation reads or writes files
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class SimSettings:
+    """What distinguishes one simulated node from another."""
+
+    secret: Secret
+    private_key: PrivateKey
+    listen_port: int = 51820
+    mesh_subnet: ipaddress.IPv4Network | None = None
+    static_peers: tuple[Endpoint, ...] = ()
+    mesh_ipv4: ipaddress.IPv4Address | None = None
+    """A stored address from an earlier run."""
+
+
+@dataclass(slots=True)
+class Pings:
+    """The echo requests of a node, and what came back."""
+
+    next_number: int = 0
+    sent: dict[int, tuple[PublicKey, float]] = field(default_factory=dict)
+    paths: dict[PublicKey, TunnelPath] = field(default_factory=dict)
+
+
+class SimNode:
+    """A node on `host`. It works from `start` until `leave` or `kill`."""
+
+    def __init__(
+        self, scheduler: Scheduler, network: Network, host: Host, settings: SimSettings, chance: Chance
+    ) -> None:
+        self.host = host
+        self.keys: MeshKeys = derive(settings.secret)
+        self.public_key = settings.private_key.public_key
+        self.events: list[Event] = []
+        self._settings = settings
+        self._scheduler = scheduler
+        self._network = network
+        self._chance = chance
+        self._identity = Identity(self.public_key, settings.mesh_ipv4)
+        self._tunnel = Tunnel(self.public_key, chance.integer, chance.unit, self._send_frame, self._deliver)
+        routes = tuple(ForeignRoute(each.address.network, each.interface, True) for each in host.attachments)
+        self._device = SimDevice(self._tunnel, lambda: scheduler.now, routes)
+        self._reconciler = Reconciler(self._device, self.public_key, None)
+        self._composer = Composer(self._node_settings(), self.public_key)
+        self._core = DiscoveryCore(
+            DiscoverySettings(settings.secret, "wg0", NOWHERE, host.name, settings.mesh_subnet),
+            Randomness(chance.random_bytes, chance.unit),
+            chance.random_bytes(8),
+        )
+        self._composition: Composition | None = None
+        self._told: tuple[object, float] = (None, 0.0)
+        self._pings = Pings()
+        self._timers: dict[str, Timer] = {}
+        self._is_running = False
+
+    # Life
+
+    def start(self) -> None:
+        """Opens the sockets, creates the device, begins to announce."""
+        now = self._scheduler.now
+        self._is_running = True
+        self.host.receivers[self.keys.gossip_port] = self._on_exchange
+        group = Endpoint(self.keys.multicast_group, self.keys.lan_port)
+        for interface in self._interfaces():
+            self.host.group_receivers[(interface.name, group)] = self._lan_receiver(interface.channel)
+        self._core.set_interfaces(self._interfaces(), now)
+        self._core.set_exchange_port(self.keys.gossip_port, now)
+        self._core.set_static(self._settings.static_peers, now)
+        self._after_core()
+        self._turn()
+        self._ping_all()
+
+    def leave(self) -> None:
+        """Stops in order: says goodbye and removes the device."""
+        self._core.goodbye(self._scheduler.now)
+        self._after_core()
+        _finish(self._reconciler.remove())
+        self.kill()
+
+    def kill(self) -> None:
+        """Stops as power loss does: silently."""
+        self._is_running = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self.host.receivers.clear()
+        self.host.group_receivers.clear()
+
+    # What it knows
+
+    @property
+    def mesh_ipv4(self) -> ipaddress.IPv4Address | None:
+        return self._composition.addresses.ipv4 if self._composition else None
+
+    @property
+    def known_peers(self) -> frozenset[PublicKey]:
+        return frozenset(peer.public_key for peer in self._core.snapshot().peers)
+
+    @property
+    def connected_peers(self) -> frozenset[PublicKey]:
+        """The peers whose liveness is proven on the data path."""
+        verdicts = self._composition.verdicts if self._composition else {}
+        return frozenset(key for key, verdict in verdicts.items() if verdict.liveness is Liveness.CONNECTED)
+
+    @property
+    def answering_peers(self) -> frozenset[PublicKey]:
+        """The peers that answered the latest ping through the tunnel."""
+        return frozenset(
+            key for key, path in self._pings.paths.items() if path.answered_at and not path.unanswered_count
+        )
+
+    @property
+    def path_words(self) -> tuple[str, ...]:
+        """The kinds of path to the connected peers, each once."""
+        if self._composition is None:
+            return ()
+        observed, verdicts = self._observed_peers(), self._composition.verdicts
+        return tuple(
+            sorted(
+                {
+                    path_word(peer, observed.get(peer.public_key), verdicts[peer.public_key])
+                    for peer in self._core.snapshot().peers
+                    if peer.public_key in self.connected_peers
+                }
+            )
+        )
+
+    @property
+    def oldest_handshake_age_s(self) -> float | None:
+        observed = self._observed_peers()
+        ages = [
+            self._scheduler.now - at for key in self.connected_peers if (at := observed[key].handshake_at) is not None
+        ]
+        return max(ages, default=None)
+
+    @property
+    def median_rtt_s(self) -> float | None:
+        rtts = [path.rtt_s for path in self._pings.paths.values() if path.rtt_s is not None]
+        return median(rtts) if rtts else None
+
+    def _observed_peers(self) -> dict[PublicKey, ObservedPeer]:
+        device = self._device.look()
+        return {peer.public_key: peer for peer in device.peers} if device else {}
+
+    # Datagrams in
+
+    def _on_exchange(self, payload: Sized, source: Endpoint) -> None:
+        if isinstance(payload, bytes):
+            self._core.handle_datagram(payload, source, self._scheduler.now)
+            self._after_core()
+
+    def _lan_receiver(self, channel: str) -> Any:
+        def receive(payload: Sized, source: Endpoint) -> None:
+            if isinstance(payload, bytes):
+                self._core.handle_datagram(payload, source, self._scheduler.now, channel)
+                self._after_core()
+
+        return receive
+
+    def _on_wireguard(self, payload: Sized, source: Endpoint) -> None:
+        if isinstance(payload, Initiation | Response | Transport):
+            before = {key: peer.handshake_at for key, peer in self._tunnel.peers.items()}
+            self._tunnel.handle_frame(payload, source, self._scheduler.now)
+            self._arm("tunnel", self._tunnel.poll_timeout(), self._on_tunnel_timeout)
+            if before != {key: peer.handshake_at for key, peer in self._tunnel.peers.items()}:
+                self._turn_soon()
+
+    def _deliver(self, packet: Packet) -> None:
+        """A packet came out of the tunnel."""
+        if isinstance(packet.payload, Echo):
+            self._on_echo(packet.payload, packet.source)
+        elif packet.to.port == self.keys.gossip_port:
+            self._on_exchange(packet.payload, packet.source)
+
+    # Datagrams out
+
+    def _after_core(self) -> None:
+        """Drains discovery, as after every input."""
+        while (transmit := self._core.poll_transmit()) is not None:
+            if transmit.channel:
+                interface = transmit.channel.partition(":")[2]
+                self._network.send(self.host, transmit.data, self.keys.lan_port, transmit.to, interface)
+            else:
+                self._send(transmit.data, self.keys.gossip_port, transmit.to)
+        while (event := self._core.poll_event()) is not None:
+            self.events.append(event)
+            if isinstance(event, PeersChanged):
+                self._turn_soon()
+        self._arm("core", self._core.poll_timeout(), self._on_core_timeout)
+
+    def _send(self, payload: Sized, source_port: int, to: Endpoint) -> None:
+        if not self._device.routes_to(to.host):
+            self._network.send(self.host, payload, source_port, to)
+            return
+        own = self._device.own_address(to.host.version)
+        if own is not None:
+            self._tunnel.send_packet(Packet(Endpoint(own, source_port), to, payload), self._scheduler.now)
+            self._arm("tunnel", self._tunnel.poll_timeout(), self._on_tunnel_timeout)
+
+    def _send_frame(self, frame: Frame, to: Endpoint) -> None:
+        self._network.send(self.host, frame, self._device.listen_port, to)
+
+    # Turns
+
+    def _turn_soon(self) -> None:
+        if self._is_running and "soon" not in self._timers:
+            self._timers["soon"] = self._scheduler.call_later(TURN_DELAY_S, self._turn)
+
+    def _turn(self) -> None:
+        """Looks at everything, composes, applies, tells: what the node service does."""
+        self._timers.pop("soon", None)
+        now = self._scheduler.now
+        paths = PathsSnapshot(paths=tuple(self._pings.paths.values()))
+        world = World(self._identity, self._device.look(), self._core.snapshot(), paths)
+        composition = self._composition = self._composer.compose(world, now)
+        self._identity = Identity(self.public_key, composition.addresses.ipv4, composition.addresses.ipv6)
+        _finish(self._reconciler.turn(composition.device, now))
+        self._listen()
+        self._arm("tunnel", self._tunnel.poll_timeout(), self._on_tunnel_timeout)
+        self._tell(replace(world, device=self._device.look()), composition, now)
+        self._ping_newcomers()
+        self._arm("turn", composition.next_at, self._turn)
+
+    def _listen(self) -> None:
+        self.host.receivers[self._device.listen_port] = self._on_wireguard
+
+    def _tell(self, world: World, composition: Composition, now: float) -> None:
+        description = self._composer.describe(world, composition.addresses, ())
+        if description is None:
+            return
+        news = (description, frozenset(proof.public_key for proof in composition.proofs))
+        if news != self._told[0] or now - self._told[1] >= PROOFS_EVERY_S:
+            self._told = (news, now)
+            self._core.set_self(description, composition.proofs, now)
+            self._after_core()
+
+    # Time
+
+    def _arm(self, name: str, at: float | None, callback: Any) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+        if at is not None and self._is_running:
+            self._timers[name] = self._scheduler.call_at(at, callback)
+
+    def _on_core_timeout(self) -> None:
+        self._core.handle_timeout(self._scheduler.now)
+        self._after_core()
+
+    def _on_tunnel_timeout(self) -> None:
+        self._tunnel.handle_timeout(self._scheduler.now)
+        self._arm("tunnel", self._tunnel.poll_timeout(), self._on_tunnel_timeout)
+
+    # Pings
+
+    def _ping_all(self) -> None:
+        now, pings = self._scheduler.now, self._pings
+        for number in [number for number, (_, at) in pings.sent.items() if now - at >= PING_INTERVAL_S]:
+            key, _ = pings.sent.pop(number)
+            path = pings.paths.get(key)
+            if path is not None:
+                pings.paths[key] = replace(path, unanswered_count=path.unanswered_count + 1)
+        self._ping(self.connected_peers)
+        self._arm("pings", now + PING_INTERVAL_S, self._ping_all)
+
+    def _ping_newcomers(self) -> None:
+        self._ping(self.connected_peers - self._pings.paths.keys())
+
+    def _ping(self, keys: frozenset[PublicKey]) -> None:
+        pings = self._pings
+        targets = {peer.public_key: peer.mesh_ipv4 for peer in self._core.snapshot().peers}
+        pings.paths = {key: path for key, path in pings.paths.items() if key in targets}
+        for key in sorted(keys & targets.keys()):
+            pings.paths.setdefault(key, TunnelPath(key))
+            pings.sent[pings.next_number] = (key, self._scheduler.now)
+            self._send(Echo(pings.next_number), PING_PORT, Endpoint(targets[key], PING_PORT))
+            pings.next_number += 1
+
+    def _on_echo(self, echo: Echo, source: Endpoint) -> None:
+        if not echo.is_reply:
+            self._send(replace(echo, is_reply=True), PING_PORT, source)
+            return
+        key, sent_at = self._pings.sent.pop(echo.number, (None, 0.0))
+        if key is not None:
+            now = self._scheduler.now
+            self._pings.paths[key] = TunnelPath(key, now - sent_at, now)
+
+    # Descriptions
+
+    def _interfaces(self) -> tuple[LanInterface, ...]:
+        return tuple(
+            LanInterface(each.interface, index, (each.address,))
+            for index, each in enumerate(self.host.attachments, start=2)
+        )
+
+    def _node_settings(self) -> NodeSettings:
+        return NodeSettings(
+            secret=self._settings.secret,
+            keys=self.keys,
+            interface="wg0",
+            hostname=self.host.name,
+            state_dir=NOWHERE,
+            listen_port=self._settings.listen_port,
+            mtu=1420,
+            mesh_subnet=self._settings.mesh_subnet,
+        )
+
+
+def _finish(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Runs a coroutine that never waits, as all of the simulated device."""
+    try:
+        coroutine.send(None)
+    except StopIteration as result:
+        value: ResultT = result.value
+        return value
+    raise RuntimeError("a simulated device waited")
