@@ -25,6 +25,8 @@ from support.nat_lab import (
 )
 from support.stun_responder import responding
 from wgmesh.core.model import Endpoint, Mapping, NatReport
+from wgmesh.nat import stun
+from wgmesh.nat.io.raw_stun import WireGuardPortSocket
 from wgmesh.nat.io.stun_session import StunSession
 
 pytestmark = pytest.mark.lab
@@ -155,6 +157,21 @@ def test_ipv6_is_asked_from_the_wireguard_port_too() -> None:
             report = observe(lab, ["[fd44::1]:3478"])
 
     assert (report.mapping, report.external_endpoint) == (Mapping.NONE, Endpoint.of("fd07::2", WIREGUARD_PORT))
+
+
+def test_the_kernel_keeps_wireguards_own_packets_from_the_raw_socket() -> None:
+    async def body() -> bytes:
+        with (
+            bound_port(),
+            WireGuardPortSocket(socket.AF_INET, WIREGUARD_PORT) as raw,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        ):
+            for datagram in (b"\x04" + bytes(31), stun.request(bytes(12))):
+                sender.sendto(datagram, ("127.0.0.1", WIREGUARD_PORT))
+            return raw.recvfrom(2048)[0]
+
+    with nat_lab(CONE) as lab:
+        assert run_inside(lab.client, body) == stun.request(bytes(12))
 
 
 def has_endpoint(report: NatReport) -> bool:
