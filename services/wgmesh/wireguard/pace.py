@@ -7,7 +7,7 @@ BURST_INTERVAL_S = 0.05
 ACTIVE_INTERVAL_S = 1.0
 IDLE_INTERVAL_S = 2.0
 IDLE_AFTER_LOOKS = 5  # unchanged looks in a row
-FULL_LOOK_INTERVAL_S = 10.0  # addresses and routes change only by hand: seen within this time
+FULL_LOOK_INTERVAL_S = 30.0  # addresses and routes change only by hand: seen within this time
 
 
 class Pace:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from wgmesh.core.errors import DeviceUnavailable
 from wgmesh.core.model import Endpoint, IPNetwork, ObservedPeer, PresharedKey, PublicKey
@@ -16,8 +17,6 @@ from wgmesh.wireguard.plan import SetPeer
 
 GET_REQUEST = b"get=1\n\n"
 ANSWER_END = b"\n\n"
-
-_NO_PRESHARED_KEY = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,54 +88,55 @@ def _peer_lines(action: SetPeer) -> Iterator[tuple[str, str]]:
             yield "allowed_ip", str(network)
 
 
-@dataclass(slots=True)
-class _PeerParts:
-    peer: ObservedPeer
-    allowed_ips: set[IPNetwork] = field(default_factory=set)
-    handshake_s: int = 0
-    handshake_ns: int = 0
-
-    def finish(self) -> ObservedPeer:
-        at = self.handshake_s + self.handshake_ns / 1e9
-        return replace(self.peer, allowed_ips=frozenset(self.allowed_ips), handshake_at=at or None)
-
-
 def _parse(answer: bytes) -> UapiState:
     private_key: PrivateKey | None = None
     listen_port = 0
-    peers: list[_PeerParts] = []
+    peers: list[ObservedPeer] = []
+    values: dict[str, str] = {}
+    allowed_ips: list[str] = []
+    # A peer's lines end where the next peer begins; this runs every second over some ten thousand lines.
     for line in answer.decode("ascii").splitlines():
         key, _, value = line.partition("=")
-        match key:
-            case "private_key":
-                raw = bytes.fromhex(value)
-                private_key = PrivateKey(raw) if any(raw) else None
-            case "listen_port":
-                listen_port = int(value)
-            case "public_key":
-                peers.append(_PeerParts(ObservedPeer(PublicKey(bytes.fromhex(value)))))
-            case _ if peers:
-                _parse_peer_line(peers[-1], key, value)
-    return UapiState(private_key, listen_port, tuple(parts.finish() for parts in peers))
-
-
-def _parse_peer_line(parts: _PeerParts, key: str, value: str) -> None:
-    match key:
-        case "preshared_key":
+        if key == "allowed_ip":
+            allowed_ips.append(value)
+        elif key == "public_key":
+            if "public_key" in values:
+                peers.append(_peer(values, allowed_ips))
+            values, allowed_ips = {key: value}, []
+        elif key == "private_key":
             raw = bytes.fromhex(value)
-            if raw != _NO_PRESHARED_KEY:
-                parts.peer = replace(parts.peer, preshared_key=PresharedKey(raw))
-        case "endpoint":
-            parts.peer = replace(parts.peer, endpoint=Endpoint.parse(value))
-        case "persistent_keepalive_interval":
-            parts.peer = replace(parts.peer, persistent_keepalive_s=int(value))
-        case "last_handshake_time_sec":
-            parts.handshake_s = int(value)
-        case "last_handshake_time_nsec":
-            parts.handshake_ns = int(value)
-        case "rx_bytes":
-            parts.peer = replace(parts.peer, rx_bytes=int(value))
-        case "tx_bytes":
-            parts.peer = replace(parts.peer, tx_bytes=int(value))
-        case "allowed_ip":
-            parts.allowed_ips.add(ipaddress.ip_network(value))
+            private_key = PrivateKey(raw) if any(raw) else None
+        elif key == "listen_port":
+            listen_port = int(value)
+        else:
+            values[key] = value
+    if "public_key" in values:
+        peers.append(_peer(values, allowed_ips))
+    return UapiState(private_key, listen_port, tuple(peers))
+
+
+def _peer(values: dict[str, str], allowed_ips: list[str]) -> ObservedPeer:
+    handshake_at = int(values.get("last_handshake_time_sec", 0)) + int(values.get("last_handshake_time_nsec", 0)) / 1e9
+    preshared_key = bytes.fromhex(values.get("preshared_key", ""))
+    endpoint = values.get("endpoint")
+    return ObservedPeer(
+        public_key=PublicKey(bytes.fromhex(values["public_key"])),
+        endpoint=_endpoint(endpoint) if endpoint else None,
+        allowed_ips=frozenset(map(_network, allowed_ips)),
+        persistent_keepalive_s=int(values.get("persistent_keepalive_interval", 0)),
+        handshake_at=handshake_at or None,
+        rx_bytes=int(values.get("rx_bytes", 0)),
+        tx_bytes=int(values.get("tx_bytes", 0)),
+        preshared_key=PresharedKey(preshared_key) if any(preshared_key) else None,
+    )
+
+
+# Parsing an address takes longer than everything else together, and the same few come back at every look.
+@lru_cache(maxsize=8192)
+def _network(text: str) -> IPNetwork:
+    return ipaddress.ip_network(text)
+
+
+@lru_cache(maxsize=2048)
+def _endpoint(text: str) -> Endpoint:
+    return Endpoint.parse(text)

@@ -1,0 +1,131 @@
+"""The wireguard service as a process: it is killed, stopped and robbed of its device."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.namespace import Node, two_nodes
+from support.wireguard_lab import BACKENDS, Service, desired, peer
+from wgmesh.client.wireguard import WireGuardClient
+from wgmesh.wireguard.io.identity_store import IdentityStore
+
+pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")]
+
+
+@pytest.fixture(params=BACKENDS)
+def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Node, Node]]:
+    with two_nodes(tmp_path) as pair:
+        yield pair
+
+
+@pytest.fixture
+def services(nodes: tuple[Node, Node]) -> Iterator[Callable[..., Service]]:
+    started: list[Service] = []
+
+    def start(node: Node, *flags: str) -> Service:
+        started.append(Service(node, *flags))
+        return started[-1]
+
+    yield start
+    for service in started:
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
+
+
+async def test_a_killed_service_takes_its_device_over_and_no_ping_is_lost(
+    nodes: tuple[Node, Node], services: Callable[..., Service]
+) -> None:
+    a, b = nodes
+    first, other = services(a), services(b)
+    keys = [(await service.apply(desired(n))).device for n, service in ((1, first), (2, other))]
+    assert None not in keys
+    key_a, key_b = (IdentityStore(node.state, "wg0").load_or_create().private_key for node in (a, b))
+    await other.apply(desired(2, peer(key_a, 1)))
+    wanted = desired(1, peer(key_b, 2))
+    before = (await first.apply(wanted)).device
+    a.call("ping", "-c1", "-W3", "10.77.0.2")
+
+    pings = await asyncio.create_subprocess_exec(
+        *a.command("ping", "-q", "-i", "0.02", "-c", "100", "10.77.0.2"), stdout=subprocess.PIPE
+    )
+    await asyncio.sleep(0.3)
+    first.stop(signal.SIGKILL)
+    await asyncio.sleep(0.3)
+    outcome = await services(a).apply(wanted)
+    output, _ = await pings.communicate()
+    assert b" 0% packet loss" in output, output
+    assert outcome.actions == ()
+    assert before is not None and outcome.device is not None
+    assert outcome.device.listen_port == before.listen_port
+
+
+async def test_a_stopped_service_removes_its_device_and_one_told_to_keep_it_does_not(
+    nodes: tuple[Node, Node], services: Callable[..., Service]
+) -> None:
+    a, b = nodes
+    removing, keeping = services(a), services(b, "keep")
+    for service in (removing, keeping):
+        await service.apply(desired(1))
+        assert service.stop(signal.SIGTERM) == 0
+    assert "wg0" not in a.call("ip", "-br", "link")
+    assert "wg0" in b.call("ip", "-br", "link")
+    assert list(a.sockets.iterdir()) == []
+
+
+async def test_a_lost_device_is_published_and_made_again_with_the_same_port_and_key(
+    nodes: tuple[Node, Node], services: Callable[..., Service]
+) -> None:
+    a, _ = nodes
+    service = services(a)
+    wanted = desired(1, port=51830)
+    before = (await service.apply(wanted)).device
+    async with WireGuardClient(service.socket) as client:
+        watch = client.watch_device()
+        assert (await anext(watch)).device is not None
+        a.call("ip", "link", "del", "wg0")
+        while (seen := await anext(watch)).device is not None:
+            pass
+    after = (await service.apply(wanted)).device
+    assert before is not None and after is not None
+    assert after.listen_port == before.listen_port == 51830
+    assert seen.identity.mesh_ipv4 == ipaddress.ip_address("10.77.0.1")
+
+
+async def test_a_first_handshake_is_published_at_once(
+    nodes: tuple[Node, Node], services: Callable[..., Service]
+) -> None:
+    a, b = nodes
+    first, other = services(a), services(b)
+    await first.apply(desired(1))
+    await other.apply(desired(2))
+    key_a, key_b = (IdentityStore(node.state, "wg0").load_or_create().private_key for node in (a, b))
+    await other.apply(replace(desired(2, replace(peer(key_a, 1), endpoint=None, persistent_keepalive_s=0))))
+    async with WireGuardClient(first.socket) as client:
+        await first.apply(desired(1, peer(key_b, 2)))  # its keepalive starts the handshake
+        started_at = time.monotonic()
+        async for snapshot in client.watch_device():
+            if snapshot.device and any(p.handshake_at for p in snapshot.device.peers):
+                break
+    assert time.monotonic() - started_at < 2.0
+
+
+async def test_the_private_key_is_in_no_command_line_and_no_environment(
+    nodes: tuple[Node, Node], services: Callable[..., Service]
+) -> None:
+    a, _ = nodes
+    await services(a).apply(desired(1))
+    key = IdentityStore(a.state, "wg0").load_or_create().private_key
+    pids = subprocess.run(["ip", "netns", "pids", a.name], check=True, capture_output=True, text=True).stdout.split()
+    assert pids
+    for pid in pids:
+        seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+        assert key.reveal_text().encode() not in seen and key.reveal().hex().encode() not in seen
