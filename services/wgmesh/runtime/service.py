@@ -7,10 +7,10 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.metadata import version
 
 import grpc.aio
 from wgmesh.core.errors import CorruptState, InvalidInput, InvalidSetting, MeshError, NotSupported, PermissionDenied
+from wgmesh.core.version import VERSION
 from wgmesh.runtime import logs, telemetry
 from wgmesh.runtime.notify import ParentPipe
 from wgmesh.runtime.rpc_server import serve_unix
@@ -76,7 +76,7 @@ def run_service(
         logs.configure(settings.service, settings.interface, settings.log_level, settings.log_format)
     except InvalidSetting as error:
         return _give_up(str(error), EXIT_UNUSABLE, on_ready)
-    telemetry.configure(settings, service_version=version("wgmesh"))
+    telemetry.configure(settings, service_version=VERSION)
     shell = Shell(settings, on_ready)
     try:
         asyncio.run(_supervise(shell, main))
