@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Coroutine, Sized
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any, TypeVar
 
 from wgmesh.core.keyschedule import MeshKeys, derive
-from wgmesh.core.model import Endpoint, Identity, ObservedPeer, PathsSnapshot, PublicKey
-from wgmesh.core.model import Path as TunnelPath
+from wgmesh.core.model import Endpoint, Identity, IPAddress, ObservedPeer, PathsSnapshot, PublicKey
 from wgmesh.core.private_key import PrivateKey
 from wgmesh.core.secret import Secret
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
@@ -25,6 +23,7 @@ from wgmesh.sim.chance import Chance
 from wgmesh.sim.device import SimDevice
 from wgmesh.sim.frames import Echo, Frame, Initiation, Packet, Response, Transport
 from wgmesh.sim.network import Host, Network
+from wgmesh.sim.pinger import Pinger
 from wgmesh.sim.scheduler import Scheduler, Timer
 from wgmesh.sim.tunnel import Tunnel
 from wgmesh.wireguard.admission import ForeignRoute
@@ -50,15 +49,6 @@ class SimSettings:
     static_peers: tuple[Endpoint, ...] = ()
     mesh_ipv4: ipaddress.IPv4Address | None = None
     """A stored address from an earlier run."""
-
-
-@dataclass(slots=True)
-class Pings:
-    """The echo requests of a node, and what came back."""
-
-    next_number: int = 0
-    sent: dict[int, tuple[PublicKey, float]] = field(default_factory=dict)
-    paths: dict[PublicKey, TunnelPath] = field(default_factory=dict)
 
 
 class SimNode:
@@ -88,7 +78,7 @@ class SimNode:
         )
         self._composition: Composition | None = None
         self._told: tuple[object, float] = (None, 0.0)
-        self._pings = Pings()
+        self._pinger = Pinger(self._send_echo)
         self._timers: dict[str, Timer] = {}
         self._is_running = False
 
@@ -143,9 +133,7 @@ class SimNode:
     @property
     def answering_peers(self) -> frozenset[PublicKey]:
         """The peers that answered the latest ping through the tunnel."""
-        return frozenset(
-            key for key, path in self._pings.paths.items() if path.answered_at and not path.unanswered_count
-        )
+        return self._pinger.answering
 
     @property
     def path_words(self) -> tuple[str, ...]:
@@ -173,8 +161,7 @@ class SimNode:
 
     @property
     def median_rtt_s(self) -> float | None:
-        rtts = [path.rtt_s for path in self._pings.paths.values() if path.rtt_s is not None]
-        return median(rtts) if rtts else None
+        return self._pinger.median_rtt_s
 
     def _observed_peers(self) -> dict[PublicKey, ObservedPeer]:
         device = self._device.look()
@@ -206,7 +193,7 @@ class SimNode:
     def _deliver(self, packet: Packet) -> None:
         """A packet came out of the tunnel."""
         if isinstance(packet.payload, Echo):
-            self._on_echo(packet.payload, packet.source)
+            self._pinger.handle_echo(packet.payload, packet.source.host, self._scheduler.now)
         elif packet.to.port == self.keys.gossip_port:
             self._on_exchange(packet.payload, packet.source)
 
@@ -248,7 +235,7 @@ class SimNode:
         """Looks at everything, composes, applies, tells: what the node service does."""
         self._timers.pop("soon", None)
         now = self._scheduler.now
-        paths = PathsSnapshot(paths=tuple(self._pings.paths.values()))
+        paths = PathsSnapshot(paths=self._pinger.paths)
         world = World(self._identity, self._device.look(), self._core.snapshot(), paths)
         composition = self._composition = self._composer.compose(world, now)
         self._identity = Identity(self.public_key, composition.addresses.ipv4, composition.addresses.ipv6)
@@ -256,7 +243,7 @@ class SimNode:
         self._listen()
         self._arm("tunnel", self._tunnel.poll_timeout(), self._on_tunnel_timeout)
         self._tell(replace(world, device=self._device.look()), composition, now)
-        self._ping_newcomers()
+        self._ping(frozenset(key for key in self.connected_peers if not self._pinger.measures(key)))
         self._arm("turn", composition.next_at, self._turn)
 
     def _listen(self) -> None:
@@ -292,36 +279,18 @@ class SimNode:
     # Pings
 
     def _ping_all(self) -> None:
-        now, pings = self._scheduler.now, self._pings
-        for number in [number for number, (_, at) in pings.sent.items() if now - at >= PING_INTERVAL_S]:
-            key, _ = pings.sent.pop(number)
-            path = pings.paths.get(key)
-            if path is not None:
-                pings.paths[key] = replace(path, unanswered_count=path.unanswered_count + 1)
+        self._pinger.give_up(self._scheduler.now)
         self._ping(self.connected_peers)
-        self._arm("pings", now + PING_INTERVAL_S, self._ping_all)
-
-    def _ping_newcomers(self) -> None:
-        self._ping(self.connected_peers - self._pings.paths.keys())
+        self._arm("pings", self._scheduler.now + PING_INTERVAL_S, self._ping_all)
 
     def _ping(self, keys: frozenset[PublicKey]) -> None:
-        pings = self._pings
-        targets = {peer.public_key: peer.mesh_ipv4 for peer in self._core.snapshot().peers}
-        pings.paths = {key: path for key, path in pings.paths.items() if key in targets}
-        for key in sorted(keys & targets.keys()):
-            pings.paths.setdefault(key, TunnelPath(key))
-            pings.sent[pings.next_number] = (key, self._scheduler.now)
-            self._send(Echo(pings.next_number), PING_PORT, Endpoint(targets[key], PING_PORT))
-            pings.next_number += 1
+        addresses = {peer.public_key: peer.mesh_ipv4 for peer in self._core.snapshot().peers}
+        self._pinger.keep(addresses)
+        for key in sorted(keys & addresses.keys()):
+            self._pinger.ping(key, addresses[key], self._scheduler.now)
 
-    def _on_echo(self, echo: Echo, source: Endpoint) -> None:
-        if not echo.is_reply:
-            self._send(replace(echo, is_reply=True), PING_PORT, source)
-            return
-        key, sent_at = self._pings.sent.pop(echo.number, (None, 0.0))
-        if key is not None:
-            now = self._scheduler.now
-            self._pings.paths[key] = TunnelPath(key, now - sent_at, now)
+    def _send_echo(self, echo: Echo, to: IPAddress) -> None:
+        self._send(echo, PING_PORT, Endpoint(to, PING_PORT))
 
     # Descriptions
 
