@@ -9,7 +9,7 @@ import pytest
 from kernel.machine import HERE, Step, boot, missing_tools
 from wgmesh.demo.prerequisites import missing_prerequisites
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

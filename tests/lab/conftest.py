@@ -12,21 +12,7 @@ from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode
 from wgmesh.demo.prerequisites import missing_prerequisites
 
-HERE = Path(__file__).parent
-LATE_RINGS = ("lab", "kernel")  # slow rings run after the fast ones, so that a plain mistake shows first
 LOG_CHARACTERS = 6000  # of each node, in the report of a failed test
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.lab)
-
-    def ring(item: pytest.Item) -> int:
-        names = [name for name in LATE_RINGS if item.get_closest_marker(name)]
-        return LATE_RINGS.index(names[0]) + 1 if names else 0
-
-    items.sort(key=ring)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,22 +35,6 @@ def _logs(fixtures: Iterable[object]) -> Iterator[Path]:
             yield from value.host.directory.glob("join-*.log")
         elif isinstance(value, list):
             yield from _logs(value)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Names the tests that ran on real tunnels, so that a run without them cannot be taken for one with them."""
-    ran = [
-        report
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.getreports(outcome)
-        if report.when == "call" and any(ring in report.keywords for ring in LATE_RINGS)
-    ]
-    if not ran:
-        terminalreporter.section("lab: NO TEST RAN ON REAL TUNNELS", red=True)
-        return
-    terminalreporter.section(f"lab: {len(ran)} tests ran on real tunnels")
-    for report in ran:
-        terminalreporter.line(f"{report.outcome}  {report.duration:5.1f} s  {report.nodeid}")
 
 
 @pytest.fixture(scope="session", autouse=True)
