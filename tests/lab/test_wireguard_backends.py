@@ -142,6 +142,16 @@ def test_a_device_that_was_set_down_by_hand_is_brought_back_whole(nodes: tuple[N
     assert len(outcome.device.addresses) == 2 and len(outcome.device.routes) == 2
 
 
+def test_without_ipv6_everything_else_is_set(nodes: tuple[Node, Node]) -> None:
+    a, b = nodes
+    a.call("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
+    apply(b, KEY_B, desired(2, peer(KEY_A, 1)))
+    turn = apply(a, KEY_A, desired(1, peer(KEY_B, 2, "172.20.0.0/16", "fd99::/64")))
+    assert len(turn.skipped) == 1 and "IPv6 is switched off" in turn.skipped[0]
+    assert "1 received" in a.call("ping", "-c1", "-W3", "10.77.0.2")
+    assert "172.20.0.0/16" in a.call("ip", "route")
+
+
 def test_a_removed_device_leaves_the_host_as_it_was(nodes: tuple[Node, Node]) -> None:
     a, _ = nodes
     before = a.call("ip", "route") + a.call("ip", "-6", "route") + a.call("ip", "-br", "link")

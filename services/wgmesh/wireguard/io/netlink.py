@@ -115,8 +115,12 @@ class Links:
             await self._netlink.link("set", index=index, state="up")
 
     async def add_address(self, index: int, address: IPInterface) -> None:
-        with translated(f"add address {address}"):
+        try:
             await self._netlink.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+        except NetlinkError as error:
+            if address.version == 6 and error.code == errno.EACCES:  # what disable_ipv6=1 leads to; EPERM is another
+                raise NotSupported(f"Could not add address {address}: IPv6 is switched off on this host.") from None
+            raise translate(error, f"add address {address}") from None
 
     async def remove_address(self, index: int, address: IPInterface) -> None:
         with translated(f"remove address {address}"):
