@@ -10,7 +10,7 @@ import pytest
 from support.command_line import Run
 from support.fake_node import ALICE_TEXT, FakeNode, served
 from wgmesh.cli import exits
-from wgmesh.core.errors import NotReady, PermissionDenied
+from wgmesh.core.errors import NotFound, NotReady, PermissionDenied
 
 
 @pytest.fixture
@@ -110,6 +110,15 @@ def test_the_nodes_own_error_reaches_the_user(wgmesh: Run, node: FakeNode, error
     outcome = wgmesh("test-peer", "--peer", "192.0.2.7")
 
     assert (outcome.code, outcome.err) == (code, f"wgmesh: {error}\n")
+
+
+def test_a_silent_address_fails_the_test_with_1_and_causes(wgmesh: Run, node: FakeNode) -> None:
+    node.error = NotFound("no member of this mesh answered at 192.0.2.7:51980")
+
+    outcome = wgmesh("test-peer", "--peer", "192.0.2.7")
+
+    assert outcome.code == exits.FAILED
+    assert outcome.err.startswith("wgmesh: no member of this mesh answered at 192.0.2.7:51980. The node is down")
 
 
 @pytest.mark.parametrize(

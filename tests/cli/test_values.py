@@ -116,7 +116,7 @@ def test_addresses_get_their_default_port(text: str, normal: str) -> None:
             "1.2.3:9",
             "a b:9",
         ),
-        *("[::1", "[::1]9", "[::1]:", "[host]:9", "::gg", "-x:9", "a..b:9", "x" * 64),
+        *("256.1.1.1", "[::1", "[::1]9", "[::1]:", "[host]:9", "::gg", "-x:9", "a..b:9", "x" * 64),
     ],
 )
 def test_addresses_that_are_none_are_refused(text: str) -> None:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from wgmesh.cli.options import json_option, node_of, node_options, secret_options, secret_sources
 from wgmesh.cli.output import emit, emit_json, warn
-from wgmesh.core.errors import DaemonNotRunning, InvalidSetting
+from wgmesh.core.errors import DaemonNotRunning, InvalidSetting, MeshError, NotFound
 
 if TYPE_CHECKING:
     from wgmesh.core.secret import Secret
     from wgmesh.v1 import node_service_pb2 as node_pb2
+
+NO_ANSWER_CAUSES = "The node is down or has another secret, or a firewall or NAT is in the way."
 
 
 @click.command("test-peer", short_help="Ask an address whether a member of the mesh answers there.")
@@ -50,7 +52,10 @@ def _ask(host: str, port: int, options: dict[str, Any]) -> tuple[node_pb2.ProbeP
         return _ask_alone(secret, host, port, options)
     with connection:
         address = str(resolve(host, port or 1)[0][1].host)
-        answer = connection.probe_peer(address, port, node.timeout_s)
+        try:
+            answer = connection.probe_peer(address, port, node.timeout_s)
+        except NotFound as error:  # nobody answered: a failed test, unlike a peer that is not in a list
+            raise MeshError(f"{str(error).rstrip('.')}. {NO_ANSWER_CAUSES}") from None
     return answer, _shown(address, port)
 
 
