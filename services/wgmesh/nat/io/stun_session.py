@@ -67,8 +67,8 @@ class StunSession:
         self._asking_port = wireguard_port if _is_raw(sockets) else sockets["ipv4"].getsockname()[1]
         self._table.clear()
         self._driver = DatagramDriver(self._prober, sockets, self._on_event)
-        self._choose_servers(set(sockets))
         self._prober.ask_all(self._driver.now())
+        self._choose_servers(set(sockets))
         self._driver.pump()
 
     async def run(self) -> None:
