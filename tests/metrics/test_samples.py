@@ -36,6 +36,16 @@ def test_the_series_of_a_peer_that_is_no_longer_exported_is_gone() -> None:
     assert values(store, 5.0) == {("rtt", (("peer_key", "bob"),)): 0.2}
 
 
+def test_two_resources_of_one_service_in_one_export_add_up() -> None:
+    store = SampleStore()
+    request = export("node", gauge("a", [({}, 1)]))
+    request.MergeFrom(export("node", gauge("b", [({}, 2)])))
+
+    store.accept(request, now=0.0)
+
+    assert {name for name, _ in values(store)} == {"a", "b"}
+
+
 def test_services_do_not_replace_each_other() -> None:
     store = SampleStore()
 

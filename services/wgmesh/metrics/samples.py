@@ -77,15 +77,17 @@ class SampleStore:
         self.dropped_series = 0  # since the start: above a bound, or of a kind that Prometheus has no form for
 
     def accept(self, request: ExportMetricsServiceRequest, now: float) -> None:
-        """Takes one export. Every resource in it replaces what the same service exported before."""
+        """Takes one export. It replaces what the services in it exported before."""
+        self._expire(now)
+        by_service: dict[str, list[Metric]] = {}
         for resource in request.resource_metrics:
-            service = service_of(resource.resource.attributes)
-            self._expire(now)
-            if service not in self._exports and len(self._exports) >= MAX_SERVICES:
+            found = by_service.setdefault(service_of(resource.resource.attributes), [])
+            found.extend(metric for scope in resource.scope_metrics for metric in scope.metrics)
+        for service, metrics in by_service.items():
+            if service in self._exports or len(self._exports) < MAX_SERVICES:
+                self._exports[service] = _Export(now, self._bounded(series_of(metrics, service)))
+            else:
                 self.dropped_series += 1
-                continue
-            metrics = (metric for scope in resource.scope_metrics for metric in scope.metrics)
-            self._exports[service] = _Export(now, self._bounded(series_of(metrics, service)))
 
     def series(self, now: float) -> list[Series]:
         """Returns every living series, ordered by name, then labels, then service."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 
@@ -26,6 +27,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from wgmesh.runtime import process_stats, rpc_tracing
+from wgmesh.runtime.histograms import ForgettableHistogram
 from wgmesh.runtime.settings import RuntimeSettings
 from wgmesh.runtime.telemetry_export import Pipeline, RemoteSink, Sink
 
@@ -35,7 +37,11 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class _State:
-    pipeline: Pipeline | None = None
+    """One a process, as OpenTelemetry's providers are."""
+
+    def __init__(self) -> None:
+        self.pipeline: Pipeline | None = None
+        self.histograms: list[ForgettableHistogram] = []
 
 
 _state = _State()
@@ -49,6 +55,7 @@ def configure(settings: RuntimeSettings, *, service_version: str) -> None:
     if _state.pipeline is not None:
         return
     pipeline = Pipeline(describe_process(settings, service_version))
+    pipeline.histograms = _state.histograms
     _state.pipeline = pipeline
     trace.set_tracer_provider(pipeline.tracer_provider)
     metrics.set_meter_provider(pipeline.meter_provider)
@@ -99,6 +106,16 @@ def tracer(name: str) -> Tracer:
 def meter(name: str) -> Meter:
     """Returns a meter; its instruments record nothing until `configure`."""
     return metrics.get_meter(name)
+
+
+def forgettable_histogram(name: str, description: str, bounds: Sequence[float]) -> ForgettableHistogram:
+    """Returns a histogram by labels whose series end with `forget`, for labels that name a peer.
+
+    Call it once a name; it is exported until the process ends.
+    """
+    histogram = ForgettableHistogram(name, description, bounds, time.time_ns)
+    _state.histograms.append(histogram)
+    return histogram
 
 
 def inject() -> str:
