@@ -83,6 +83,7 @@ async def test_each_server_is_asked_once_when_the_port_becomes_known() -> None:
         session([str(server) for server in servers]) as reports,
     ):
         await reports.first(lambda report: report.mapping is Mapping.NONE and len(asked) >= 2)
+        await _turns(10)
 
     assert len(asked) == 2
 
@@ -124,10 +125,15 @@ def never(host: str, port: int) -> list[Endpoint]:
 async def session(servers: list[str], look_up: Lookup = never) -> AsyncIterator[Reports]:
     reports = Reports(servers, look_up)
     task = asyncio.ensure_future(reports.session.run())
-    await asyncio.sleep(0)
+    await _turns(10)  # literals are resolved before the port is known, as in a node that starts
     reports.session.use_port(PORT)
     try:
         yield reports
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
