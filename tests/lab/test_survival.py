@@ -83,7 +83,7 @@ def test_a_second_start_is_refused_and_disturbs_nothing(fabric: Fabric) -> None:
         second = a.host.attempt(*a.join_argv())
         assert a.status() is not None
     assert second.returncode == 1
-    assert "running" in second.stderr
+    assert "already runs" in second.stderr
     assert "wg0" in second.stderr
     assert len(second.stderr.strip().splitlines()) <= 2
     assert ping.lost == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -26,6 +25,7 @@ Value = TypeVar("Value")
 
 SERVICES = ("discovery", "metrics", "nat", "node", "wireguard")
 QUESTION_TIMEOUT_S = 2.0  # a node under start-up load answers late; a dead one must not hold up the round
+COMM_BYTES = 15  # the kernel cuts process names there (prctl(2), PR_SET_NAME)
 PING_TIMEOUT_S = 0.25  # a hundred times what a ping between two namespaces takes
 
 
@@ -175,10 +175,9 @@ def _descendants(pid: int) -> Iterable[int]:
 
 
 def _service_name(pid: int) -> str:
-    """Which service a process is, by the name that it shows in the process list; empty if none."""
+    """Which service a process is, by the name that it gave itself; empty if none."""
     try:
-        comm, cmdline = (Path(f"/proc/{pid}/{part}").read_text() for part in ("comm", "cmdline"))
+        comm = Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    words = re.split(r"[^a-z]+", f"{comm} {cmdline}")
-    return next((name for name in SERVICES if name in words[:3]), "")
+    return next((name for name in SERVICES if comm == f"wgmesh-{name}"[:COMM_BYTES]), "")
