@@ -51,12 +51,12 @@ def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
-def emit_table(table: Table) -> None:
-    """Writes a table: with colour to a terminal, as plain columns into a pipe."""
+def emit_table(table: Table, wide: bool) -> None:
+    """Writes a table: with colour to a terminal, where `wide` keeps what does not fit; as plain columns into a pipe."""
     if is_terminal():
         from wgmesh.cli.terminal import print_table
 
-        print_table(table)
+        print_table(table, wide)
     else:
         emit(table.plain())
 

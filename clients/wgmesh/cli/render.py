@@ -80,21 +80,21 @@ def peers_value(peers: Sequence[node_pb2.PeerStatus]) -> dict[str, object]:
 def peers_table(peers: Sequence[node_pb2.PeerStatus], now: float, wide: bool = False) -> Table:
     """All peers as a table; `wide` shows full names and keys and more columns."""
     columns = [
-        Column("HOSTNAME", HOSTNAME_WIDTH),
-        Column("PUBLIC KEY", 19),
-        Column("MESH IP", 15),
-        Column("ENDPOINT", 25),
-        Column("LAST SEEN", 10),
-        Column("LATENCY", 10),
-        Column("DISCOVERED VIA", 14),
-        Column("STATE", 10),
-        Column("PATH", 10),
-        Column("HANDSHAKE", 9),
-        Column("RX", 10),
-        Column("TX", 10),
+        Column("HOSTNAME", HOSTNAME_WIDTH, rank=1),
+        Column("PUBLIC KEY", 19, rank=11),
+        Column("MESH IP", 15, rank=2),
+        Column("ENDPOINT", 25, rank=7),
+        Column("LAST SEEN", 10, rank=12),
+        Column("LATENCY", 10, rank=6),
+        Column("DISCOVERED VIA", 14, rank=10),
+        Column("STATE", 10, rank=3),
+        Column("PATH", 10, rank=4),
+        Column("HANDSHAKE", 9, rank=5),
+        Column("RX", 10, rank=9),
+        Column("TX", 10, rank=8),
     ]
     if wide:
-        columns += [Column("MESH IPV6"), Column("NAT"), Column("INTRODUCER"), Column("ROUTES")]
+        columns += [Column(title, rank=13) for title in ("MESH IPV6", "NAT", "INTRODUCER", "ROUTES")]
     return Table(tuple(columns), tuple(_peer_row(peer, now, wide) for peer in peers))
 
 

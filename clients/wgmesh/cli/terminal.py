@@ -8,14 +8,17 @@ from rich.table import Table as RichTable
 from rich.text import Text
 from wgmesh.cli.table import Table
 
+COLUMN_GAP = 2
 _STYLES = {"connected": "green", "connecting": "yellow", "stale": "red", "refused": "red"}
 
 
-def print_table(table: Table) -> None:
-    """Prints a table to the terminal, folded to its width."""
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns:
-        drawn.add_column(column.title, overflow="fold", justify="left")
-    for row in table.rows:
+def print_table(table: Table, wide: bool) -> None:
+    """Prints the columns that fit the terminal, or with `wide` all of them, on as many lines as that takes."""
+    console = Console(highlight=False)
+    fitted = table if wide else table.fitted(console.width, gap=COLUMN_GAP)
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, COLUMN_GAP - 1, 0, 0), show_edge=False)
+    for column in fitted.columns:
+        drawn.add_column(column.title, overflow="fold")
+    for row in fitted.rows:
         drawn.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console(highlight=False).print(drawn)
+    console.print(drawn)

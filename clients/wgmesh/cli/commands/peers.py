@@ -80,7 +80,7 @@ def _show(peers: Sequence[node_pb2.PeerStatus], wide: bool, as_json: bool, compa
     if as_json:
         emit_json(peers_value(peers), compact)
     elif peers:
-        emit_table(peers_table(peers, time.time(), wide))
+        emit_table(peers_table(peers, time.time(), wide), wide)
     else:
         emit("No peers yet")
 
