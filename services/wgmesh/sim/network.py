@@ -70,9 +70,6 @@ class Host:
     group_receivers: dict[tuple[str, Endpoint], Receiver] = field(default_factory=dict)
     sent: Traffic = field(default_factory=Traffic)
 
-    def has_address(self, address: IPAddress) -> bool:
-        return any(attachment.address.ip == address for attachment in self.attachments)
-
     def attached_to(self, segment: Segment) -> Attachment | None:
         return next((each for each in self.attachments if each.segment is segment), None)
 
@@ -84,6 +81,7 @@ class Network:
         self._scheduler = scheduler
         self._chance = chance
         self._hosts: dict[str, Host] = {}
+        self._places: dict[IPAddress, tuple[Host, Segment]] = {}
         self._sides: dict[str, int] = {}
         self.lost = 0
 
@@ -91,6 +89,10 @@ class Network:
         if name in self._hosts:
             raise ValueError(f"there is a host {name!r} already")
         host = self._hosts[name] = Host(name, list(attachments))
+        for attachment in attachments:
+            if attachment.address.ip in self._places:
+                raise ValueError(f"{attachment.address.ip} is taken already")
+            self._places[attachment.address.ip] = (host, attachment.segment)
         return host
 
     def partition(self, *groups: Iterable[str]) -> None:
@@ -140,10 +142,9 @@ class Network:
 
     def _way(self, sender: Host, address: IPAddress) -> tuple[Attachment, Host, tuple[Segment, ...]] | None:
         """Finds the outgoing interface, the receiving host and the segments between; None where there is no route."""
-        receiver = next((host for host in self._hosts.values() if host.has_address(address)), None)
-        if receiver is None:
+        if address not in self._places:
             return None
-        far = next(each.segment for each in receiver.attachments if each.address.ip == address)
+        receiver, far = self._places[address]
         near = [each for each in sender.attachments if each.address.version == address.version]
         for attachment in near:
             if attachment.segment is far:
@@ -167,5 +168,5 @@ class Network:
 
     def _deliver(self, host: Host, payload: Sized, source: Endpoint, to: Endpoint) -> None:
         receiver = host.receivers.get(to.port)
-        if receiver is not None and host.has_address(to.host):
+        if receiver is not None:
             receiver(payload, source)

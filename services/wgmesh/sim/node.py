@@ -30,7 +30,7 @@ from wgmesh.wireguard.admission import ForeignRoute
 from wgmesh.wireguard.reconciler import Reconciler
 
 TURN_DELAY_S = 0.002  # a change crosses two local sockets before the node acts on it (measured: 0.55 ms a call)
-PING_INTERVAL_S = 1.0
+PING_TICK_S = 1.0
 PROOFS_EVERY_S = 15.0  # as the node service does
 PING_PORT = 7  # the echo service; only a name inside the simulation
 NOWHERE = Path("/nonexistent")  # nothing in a simulation reads or writes files
@@ -279,9 +279,10 @@ class SimNode:
     # Pings
 
     def _ping_all(self) -> None:
-        self._pinger.give_up(self._scheduler.now)
-        self._ping(self.connected_peers)
-        self._arm("pings", self._scheduler.now + PING_INTERVAL_S, self._ping_all)
+        now = self._scheduler.now
+        self._pinger.give_up(now)
+        self._ping(frozenset(key for key in self.connected_peers if self._pinger.is_due(key, now)))
+        self._arm("pings", now + PING_TICK_S, self._ping_all)
 
     def _ping(self, keys: frozenset[PublicKey]) -> None:
         addresses = {peer.public_key: peer.mesh_ipv4 for peer in self._core.snapshot().peers}

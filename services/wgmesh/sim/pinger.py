@@ -10,6 +10,7 @@ from wgmesh.core.model import IPAddress, Path, PublicKey
 from wgmesh.sim.frames import Echo
 
 PATIENCE_S = 1.0  # far above every round trip that is simulated
+INTERVAL_S = 5.0  # between the pings of a path that answers
 
 
 class Pinger:
@@ -42,6 +43,11 @@ class Pinger:
 
     def measures(self, key: PublicKey) -> bool:
         return key in self._paths
+
+    def is_due(self, key: PublicKey, now: float) -> bool:
+        """Whether to ask now: a path that answers is left alone for a while, any other is not."""
+        path = self._paths.get(key)
+        return path is None or not path.answered_at or path.unanswered_count > 0 or now - path.answered_at >= INTERVAL_S
 
     def ping(self, key: PublicKey, address: IPAddress, now: float) -> None:
         self._paths.setdefault(key, Path(key))

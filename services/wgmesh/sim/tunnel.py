@@ -227,13 +227,13 @@ class Tunnel:
 
     def _owner(self, address: IPAddress) -> TunnelPeer | None:
         """The peer with the longest matching allowed IP."""
-        matches = (
-            (network.prefixlen, peer)
-            for peer in self.peers.values()
-            for network in peer.allowed_ips
-            if _holds(network, address)
-        )
-        return max(matches, key=lambda match: match[0], default=(0, None))[1]
+        best: TunnelPeer | None = None
+        longest = -1
+        for peer in self.peers.values():
+            for network in peer.allowed_ips:
+                if network.prefixlen > longest and _holds(network, address):
+                    best, longest = peer, network.prefixlen
+        return best
 
 
 def _holds(network: IPNetwork, address: IPAddress) -> bool:
