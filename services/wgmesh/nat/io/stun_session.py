@@ -70,6 +70,7 @@ class StunSession:
         self._prober.ask_all(self._driver.now())
         self._choose_servers(set(sockets))
         self._driver.pump()
+        self._report()
 
     async def run(self) -> None:
         """Follows names and routes until cancelled; then closes the sockets."""
