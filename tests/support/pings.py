@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from wgmesh.demo.process import Process
 from wgmesh.demo.waiting import wait_for
 
 INTERVAL_S = 0.02  # fifty a second: an interruption of a twentieth of a second shows
+_serial = count(1)  # each ping has a log of its own
 _ANSWER = re.compile(r"icmp_seq=(\d+)")
 
 
@@ -27,7 +29,7 @@ class RunningPing:
 
     def __enter__(self) -> Self:
         self._process = self._host.spawn(
-            "ping", "-n", "-O", "-i", str(INTERVAL_S), self._address, name=f"ping-{self._address}"
+            "ping", "-n", "-O", "-i", str(INTERVAL_S), self._address, name=f"ping-{next(_serial)}"
         )
         wait_for(lambda: self.answered(), 5.0, f"{self._host.name} pings {self._address}")
         return self
