@@ -22,7 +22,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     NumberDataPoint,
 )
 
-EXPIRE_AFTER_S = 45.0  # four export intervals: a process that is restarted keeps its place, a dead one does not
+EXPIRE_AFTER_S = 60.0  # four export intervals: a process that is restarted keeps its place, a dead one does not
 MAX_SERVICES = 32  # a node has about seven
 MAX_SERIES_PER_SERVICE = 20_000  # a thousand peers with twenty series each
 
