@@ -176,6 +176,16 @@ def test_known_peers_fill_the_datagram_and_never_exceed_it(
         assert len(seal(message_type, encode_announcement(fuller, NOW), KEY, NONCE)) > DATAGRAM_BUDGET_BYTES
 
 
+def test_a_known_peer_is_taken_along_exactly_when_its_datagram_keeps_the_budget() -> None:
+    peers = [KnownPeer(_minimal().public_key, _minimal().mesh_ipv4, hostname="node")] * 2
+    for count in (1, 2):
+        full = replace(_minimal(), known_peers=tuple(peers[:count]))
+        needed = len(seal("HELLO", encode_announcement(full, NOW), KEY, NONCE))
+        for budget in range(needed - 8, needed + 8):
+            fitted = fit_known_peers("HELLO", _minimal(), peers[:count], budget)
+            assert (fitted == full) is (budget >= needed)
+
+
 def test_some_known_peers_fit_beside_an_ordinary_announcement() -> None:
     entries = [decode_announcement(MINIMAL).announcement] * 20
     peers = [KnownPeer(entry.public_key, entry.mesh_ipv4, hostname=f"node-{n}") for n, entry in enumerate(entries)]

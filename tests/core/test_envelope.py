@@ -164,6 +164,16 @@ def test_line_breaks_inside_base64_are_tolerated_as_in_go() -> None:
     assert open_envelope(json.dumps(envelope).encode(), KEY, NOW).type == "HELLO"
 
 
+def test_a_message_is_fresh_for_exactly_ten_minutes_either_way() -> None:
+    datagram = _from_go("HELLO", HELLO)
+    for now in (NOW - 600, NOW + 600):
+        assert open_envelope(datagram, KEY, now).timestamp == NOW
+    with pytest.raises(MalformedMessage, match="too old"):
+        open_envelope(datagram, KEY, NOW + 600.001)
+    with pytest.raises(MalformedMessage, match="in the future"):
+        open_envelope(datagram, KEY, NOW - 600.001)
+
+
 @pytest.mark.parametrize("timestamp", [NOW + 0.0, str(NOW), True, 2**64])
 def test_a_timestamp_that_is_no_integer_is_refused(timestamp: object) -> None:
     with pytest.raises(MalformedMessage, match="timestamp: not an integer"):

@@ -16,6 +16,14 @@ def test_every_step_equals_upstreams() -> None:
         assert admission.retry_after_s == pytest.approx(step["retry_after_ns"] / 1e9)
 
 
+def test_the_source_that_was_quiet_for_longest_is_forgotten_first() -> None:
+    limiter: RateLimiter[str] = RateLimiter(rate=1, burst=5, max_sources=2)
+    for source in ("a", "b", "a", "c"):  # c takes the place of b
+        limiter.admit(source, 0.0)
+    assert limiter.admit("a", 0.0).remaining == 2
+    assert limiter.admit("b", 0.0).remaining == 4
+
+
 @given(st.lists(st.floats(0, 0.3), max_size=200))
 def test_never_more_than_burst_plus_rate_times_time_is_admitted(gaps: list[float]) -> None:
     limiter: RateLimiter[str] = RateLimiter(rate=10, burst=5)

@@ -96,6 +96,24 @@ def test_a_node_that_says_goodbye_is_gone_at_once_and_stays_gone() -> None:
     assert world.is_converged()
 
 
+def test_hearsay_of_a_node_that_missed_the_goodbye_does_not_bring_the_departed_back() -> None:
+    world = SimWorld(seed=11)
+    nodes = _mesh(world, 4)
+    leaver, ignorant, *others = nodes
+    assert world.run_until_converged(limit_s=5.0) is not None
+    world.network.partition(["node1"])
+    leaver.leave()
+    world.remove(leaver)
+    world.run(10.0)
+    world.network.heal()
+    world.run(60.0)
+    assert leaver.public_key in ignorant.known_peers
+    for _ in range(70):
+        world.run(10.0)
+        assert not any(leaver.public_key in node.known_peers for node in others)
+    assert leaver.public_key not in ignorant.known_peers
+
+
 def test_a_node_that_loses_power_is_not_taken_for_connected_for_long() -> None:
     world = SimWorld(seed=6)
     nodes = _mesh(world, 4)
