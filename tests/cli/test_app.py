@@ -128,6 +128,10 @@ def test_each_error_has_its_exit_code(error: Exception, code: int) -> None:
     assert exits.exit_code(error) == code
 
 
+def test_a_code_that_is_not_documented_becomes_1() -> None:
+    assert [exits.documented(code) for code in (0, 1, 5, 78, -9)] == [0, 1, 5, 1, 1]
+
+
 def test_the_reader_of_a_pipe_may_leave_early() -> None:
     script = "import sys; from wgmesh.cli.app import main; sys.exit(main(['help']))"
     reading, writing = os.pipe()

@@ -40,7 +40,10 @@ def test_peers_are_listed_counted_and_found(wgmesh: Run) -> None:
     assert [line.split()[0] for line in listed.out.splitlines()[2:]] == ["alice", "a-host-name-of-mo..."]
     assert [peer["mesh_ip"] for peer in values.json["peers"]] == ["10.55.1.2", "10.55.1.3"]
     assert counted.json == {"active": 1, "total": 2, "dead": 1}
+    shortened_key = listed.out.splitlines()[2].split()[1]
+
     assert found.json["pubkey"] == ALICE_TEXT
+    assert wgmesh("peers", "get", shortened_key, "--json").json == found.json
     assert wgmesh("peers", "get", "10.55.1.2").out.startswith(f"Public Key: {ALICE_TEXT}\n")
 
 

@@ -130,7 +130,12 @@ class FakeNode(NodeServiceServicer):
         return node_pb2.ListPeersResponse(peers=self.peers)
 
     def GetPeer(self, request: node_pb2.GetPeerRequest, context: Any) -> node_pb2.GetPeerResponse:
-        found = [peer for peer in self.peers if request.selector in (peer.hostname, peer.mesh_ipv4)]
+        found = [
+            peer
+            for peer in self.peers
+            if request.selector in (peer.hostname, peer.mesh_ipv4)
+            or base64.b64encode(peer.public_key).decode().startswith(request.selector)
+        ]
         if not found:
             _abort(context, PeerNotFound(f"no peer fits {request.selector!r}"))
         return node_pb2.GetPeerResponse(peer=found[0])

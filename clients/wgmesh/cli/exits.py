@@ -36,6 +36,11 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
+def documented(code: int) -> int:
+    """Returns the code if the table has it, else 1: a service's own codes mean nothing to the user of the program."""
+    return code if code in MEANINGS else FAILED
+
+
 def exit_code(error: Exception) -> int:
     """Returns the exit code for an error; 1 for one that the table does not know."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), FAILED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from wgmesh.cli import exits
 from wgmesh.cli.capabilities import CAP_NET_ADMIN, has_capabilities
 from wgmesh.cli.join_settings import REFUSED, REFUSED_SWITCHES, SETTINGS
 from wgmesh.cli.options import json_option, required_secret, secret_options
@@ -64,7 +65,7 @@ def command(config: Path | None, as_json: bool, **options: Any) -> int:
     _check_socket(settings.control_socket)
     from wgmesh.supervisor.assembly import run_node
 
-    return run_node(settings)
+    return exits.documented(run_node(settings))
 
 
 def settings_of(
