@@ -28,7 +28,8 @@ def refused(node: MeshNode, *flags: str, environment: dict[str, str] | None = No
     """Runs a start that must be refused, and looks at the manner of the refusal."""
     result = node.host.attempt(*node.join_argv(*flags), environment=environment)
     assert "Traceback" not in result.stderr + result.stdout
-    assert 0 < len(result.stderr.strip().splitlines()) <= 3, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("wgmesh: "), result.stderr
+    assert result.stderr.count("wgmesh: ") == 1, result.stderr
     assert node.host.ip("-brief", "link").count("\n") == 2  # lo and eth0
     assert node.host.pids() == []
     return result

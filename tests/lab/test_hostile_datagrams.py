@@ -17,7 +17,7 @@ from wgmesh.demo.waiting import wait_for
 
 TYPES = ("HELLO", "REPLY", "ANNOUNCE", "GOODBYE", "RENDEZVOUS_OFFER", "RENDEZVOUS_START", "NONSENSE")
 LAN_PORT = 51830
-SETTLE_PINGS = 40  # answered pings after an attack: eight tenths of a second in which an effect would show
+SETTLE_PINGS = 25  # answered pings after an attack: half a second in which an effect would show
 REPEATS = 3
 
 
@@ -103,6 +103,26 @@ def unchanged(scene: Scene) -> Iterator[None]:
         assert all(peer.state == CONNECTED for peer in node.peers())
         assert node.service_pids() == services
         assert node.wait_until_ready().public_key not in {peer.public_key for peer in node.peers()}
+
+
+def test_what_the_outsider_sends_does_arrive(scene: Scene) -> None:
+    with Wiretap(scene.a.host) as tap:
+        address = str(scene.a.host.ipv4)
+        scene.outsider.send(b"plain", address, scene.exchange_port)
+        scene.outsider.send_as("192.168.77.99", 4711, b"forged", address, scene.exchange_port)
+        arrived = wait_for(
+            lambda: (
+                found
+                if len(found := [seen for seen in tap.captured() if seen.payload in (b"plain", b"forged")]) == 2
+                else None
+            ),
+            3.0,
+            "both datagrams arrive",
+        )
+    assert {(seen.source, seen.payload) for seen in arrived} == {
+        (scene.outsider_address, b"plain"),
+        ("192.168.77.99", b"forged"),
+    }
 
 
 def flood(scene: Scene, payload: bytes) -> None:

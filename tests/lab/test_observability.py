@@ -71,8 +71,8 @@ def test_prometheus_sees_a_live_value_for_every_promised_name(fabric: Fabric) ->
 def test_without_the_flag_nothing_listens(fabric: Fabric) -> None:
     a, _ = start_nodes(fabric, ["a", "b"])
     listening = [line.split()[3] for line in a.host.exec("ss", "-Hltn").splitlines()]
-    inside = {a.wait_until_ready().mesh_ipv4, a.wait_until_ready().mesh_ipv6}
-    assert {address.rpartition(":")[0].strip("[]").partition("%")[0] for address in listening} <= inside
+    addresses = {address.rpartition(":")[0].partition("%")[0].strip("[]") for address in listening}
+    assert addresses <= {a.wait_until_ready().mesh_ipv4, a.wait_until_ready().mesh_ipv6}
 
 
 def test_one_trace_follows_a_join_through_at_least_four_processes(fabric: Fabric) -> None:
