@@ -29,8 +29,6 @@ from wgmesh.runtime.histograms import ForgettableHistogram
 
 EXPORT_INTERVAL_S = 15.0  # measured: 3 ms of CPU an export, so 0.02 % of a core; as often as Prometheus usually asks
 FIRST_EXPORT_S = 1.0  # not in the first second, which belongs to finding peers; then 2, 4 and 8 s later
-    1.0  # not in the first second, which belongs to finding peers; then after 2, 4, 8 s, since much happens
-)
 MAX_SPANS = 2048  # OpenTelemetry's own default for a batch processor's queue
 GIVE_UP_AFTER_TRIES = 7  # a minute without a receiver: this node has none, and nobody will read the spans
 MAX_SPANS_A_CALL = 512
