@@ -168,12 +168,19 @@ def test_a_wrong_value_is_refused_by_name(node: MeshNode, flags: tuple[str, str]
     assert flags[0] in result.stderr
 
 
-@pytest.mark.parametrize("secret", ["", "short", "wgmesh://v9/" + "x" * 40])
+@pytest.mark.parametrize("secret", ["", "short", "wgmesh://v1/short"])
 def test_a_bad_secret_is_refused_and_not_repeated(node: MeshNode, secret: str) -> None:
     node.secret_file.write_text(secret)
     result = refused(node)
     assert result.returncode in (FAILED, USAGE)
     assert not secret or secret not in result.stderr
+
+
+def test_an_unknown_uri_version_is_used_as_every_node_uses_it_and_said(node: MeshNode) -> None:
+    node.secret_file.write_text("wgmesh://v9/" + new_secret())
+    node.start()
+    node.wait_until_ready()
+    assert "not of version v1" in node.running_process().output()
 
 
 def test_a_corrupt_peer_cache_is_put_aside_and_the_mesh_still_forms(fabric: Fabric) -> None:
