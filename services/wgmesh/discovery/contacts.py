@@ -52,6 +52,8 @@ class Contacts:
         """`random_unit` gives floats in 0..1."""
         self._random_unit = random_unit
         self._contacts: dict[Endpoint, Contact] = {}
+        self._next_at: float | None = None
+        self._is_changed = False  # since the next instant was worked out: every datagram asks for it
 
     def __len__(self) -> int:
         return len(self._contacts)
@@ -63,6 +65,7 @@ class Contacts:
         self, address: Endpoint, origin: Origin, now: float, key: PublicKey | None = None, eager: bool = False
     ) -> None:
         """Notes an address to try at once. One that is known already keeps its pause, unless `eager`."""
+        self._is_changed = True
         contact = self._contacts.get(address)
         if contact is None:
             if len(self._contacts) < CONTACTS_MAX:
@@ -76,6 +79,7 @@ class Contacts:
 
     def set_static(self, addresses: Iterable[Endpoint], now: float) -> None:
         """Makes these all the addresses that the operator named."""
+        self._is_changed = True
         wanted = set(addresses)
         for address, contact in tuple(self._contacts.items()):
             if contact.origin is Origin.STATIC and address not in wanted:
@@ -86,6 +90,10 @@ class Contacts:
 
     def due(self, now: float) -> list[Contact]:
         """Returns the contacts to ask at once, with few addresses of hearsay unanswered at a time."""
+        next_at = self.poll_timeout()
+        if next_at is None or now < next_at:
+            return []
+        self._is_changed = True
         waiting = [each for each in self._contacts.values() if not each.is_asked and now >= each.next_at]
         waiting.sort(key=lambda contact: (contact.origin, contact.next_at))
         heard = [contact for contact in waiting if contact.origin is Origin.HEARD]
@@ -100,6 +108,7 @@ class Contacts:
         contact = self._contacts.get(address)
         if contact is None:
             return False
+        self._is_changed = True
         if contact.origin is not Origin.STATIC:
             del self._contacts[address]
             return False
@@ -111,15 +120,23 @@ class Contacts:
         """Ends a contact without answer: the next try comes after a pause that doubles."""
         contact = self._contacts.get(address)
         if contact is not None:
+            self._is_changed = True
             contact.is_asked, contact.next_at = False, now + next(contact.pauses)
 
     def drop_peer(self, key: PublicKey) -> None:
         """Forgets the addresses of a peer that is gone, except those the operator named."""
+        self._is_changed = True
         for address, contact in tuple(self._contacts.items()):
             if contact.key == key and contact.origin is not Origin.STATIC:
                 del self._contacts[address]
 
     def poll_timeout(self) -> float | None:
+        if self._is_changed:
+            self._is_changed = False
+            self._next_at = self._earliest()
+        return self._next_at
+
+    def _earliest(self) -> float | None:
         room = {is_heard: self._room(is_heard) > 0 for is_heard in (True, False)}
         # without room, an answer or the end of an attempt comes first
         waiting = (each for each in self._contacts.values() if not each.is_asked and room[each.origin is Origin.HEARD])
@@ -140,31 +157,41 @@ class Refreshes:
     def __init__(self, random_unit: Callable[[], float]) -> None:
         """`random_unit` gives floats in 0..1."""
         self._random_unit = random_unit
-        self._next_at: dict[PublicKey, float] = {}
+        self._turns: dict[PublicKey, float] = {}
+        self._next_at: float | None = None
 
     def schedule(self, key: PublicKey, now: float) -> None:
         """Sets the next turn of a peer that has just heard from us or is just being asked."""
-        self._next_at[key] = now + next(delays(REFRESH_S, REFRESH_S, self._random_unit, jitter=REFRESH_JITTER))
+        self._set(key, now + next(delays(REFRESH_S, REFRESH_S, self._random_unit, jitter=REFRESH_JITTER)))
 
     def hurry(self, now: float) -> None:
         """Brings all turns forward, spread out: what we say of ourselves has changed."""
-        span_s = min(HURRY_PER_PEER_S * len(self._next_at), REFRESH_S)
-        self._next_at = {key: min(at, now + self._random_unit() * span_s) for key, at in self._next_at.items()}
+        span_s = min(HURRY_PER_PEER_S * len(self._turns), REFRESH_S)
+        for key, at in tuple(self._turns.items()):
+            self._set(key, min(at, now + self._random_unit() * span_s))
 
     def ensure(self, key: PublicKey, now: float) -> None:
         """Schedules a peer that has no turn yet."""
-        if key not in self._next_at:
+        if key not in self._turns:
             self.schedule(key, now)
 
     def drop(self, key: PublicKey) -> None:
-        self._next_at.pop(key, None)
+        self._turns.pop(key, None)
 
     def due(self, now: float) -> list[PublicKey]:
         """Returns the peers whose turn it is, and schedules their next."""
-        due = [key for key, at in self._next_at.items() if now >= at]
+        if self._next_at is None or now < self._next_at:
+            return []
+        due = [key for key, at in self._turns.items() if now >= at]
         for key in due:
             self.schedule(key, now)
+        self._next_at = min(self._turns.values(), default=None)
         return due
 
     def poll_timeout(self) -> float | None:
-        return min(self._next_at.values(), default=None)
+        """Possibly early: a turn that was put off is found out when it would have come."""
+        return self._next_at
+
+    def _set(self, key: PublicKey, at: float) -> None:
+        self._turns[key] = at
+        self._next_at = at if self._next_at is None else min(self._next_at, at)

@@ -30,7 +30,7 @@ from wgmesh.discovery.events import DatagramRejected, Event
 from wgmesh.discovery.exchange import Purpose
 from wgmesh.discovery.gate import Gate
 from wgmesh.discovery.greetings import EXCHANGE, STATIC, Greetings
-from wgmesh.discovery.inbox import Inbox, Rejected
+from wgmesh.discovery.inbox import Inbox, Rejected, Rejection
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.reception import GOSSIP, LAN, Reception
 from wgmesh.discovery.roster import Roster
@@ -39,6 +39,7 @@ from wgmesh.discovery.state import DiscoveryState
 from wgmesh.discovery.tombstones import Departure
 
 GOSSIP_INTERVAL_S = 10.0  # upstream's (protocol notes, section 13)
+NAMED_MAX = 5  # a layer's detail is one line
 SWEEP_GAP_S = 1.0  # expiry is not worth more than one look at the table a second
 
 
@@ -187,7 +188,9 @@ class DiscoveryCore:
         try:
             self._reception.handle(data, source, now, channel)
         except Rejected as rejected:
-            self._state.outbox.report(DatagramRejected(rejected.reason))
+            is_echo = bool(channel) and rejected.reason is Rejection.OWN  # multicast comes back to its sender
+            if not is_echo:
+                self._state.outbox.report(DatagramRejected(rejected.reason))
         self._settle(now)
 
     def handle_timeout(self, now: float) -> None:
@@ -281,6 +284,14 @@ class DiscoveryCore:
         self._state.outbox.publish()
         self._settle(now)
 
+    def _strays(self) -> str:
+        """Who claims a mesh address outside our mesh network: most likely started with another subnet (BUG 4)."""
+        records = self._state.table.records()
+        keys = [each.key.short for each in records if not self._state.rules.is_in_mesh(each.facts.mesh_ipv4)]
+        return ", ".join(sorted(keys)[:NAMED_MAX])
+
     def _layer(self, name: str) -> DiscoveryLayer:
         state, detail = self._layers.get(name, (LayerState.RUNNING, ""))
+        if name == EXCHANGE and (strays := self._strays()):
+            state, detail = LayerState.DEGRADED, f"{strays}: other mesh addresses than ours, see --mesh-subnet"
         return DiscoveryLayer(name, state, detail, self._state.heard_at.get(name))
