@@ -152,6 +152,32 @@ def test_where_the_kernel_refuses_that_is_said_once_and_the_node_runs(base: Path
     assert [line["event"] for line in notices] == [said]
 
 
+def test_a_node_started_by_an_ordinary_user_runs_as_that_user_and_says_so_once(base: Path) -> None:
+    base.chmod(0o777)
+    as_stranger = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", public_interpreter()]
+    with Supervised(base, interpreter=as_stranger) as node:
+        status = proc_status(node.wait_until_ready()["wireguard"])
+
+    assert set(status["Uid"].split()) == {str(STRANGER)}
+    assert len(node.events("privileges not separated")) == 1
+
+
+def test_a_state_directory_that_may_not_be_written_is_refused_in_one_sentence_with_the_code_for_permission(
+    base: Path,
+) -> None:
+    (base / "run").mkdir(mode=0o777)
+    (base / "run").chmod(0o777)
+    (base / "state").mkdir(mode=0o755)
+    as_stranger = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", public_interpreter()]
+    with Supervised(base, interpreter=as_stranger) as node:
+        assert node.exit_code() == 5
+
+    assert [line for line in node.text if line.startswith("wgmesh:")] == [
+        f"wgmesh: {base}/state cannot be used (it may not be written). Start as root, or give a writable directory "
+        "with --state-dir.\n"
+    ]
+
+
 def proc_status(pid: int) -> dict[str, str]:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgmesh.supervisor.io import capabilities
+from wgmesh.supervisor.io.wakeup import signals_held_back
 from wgmesh.supervisor.settings import MESH_GROUP, MESH_USER, WIREGUARD_USER, Capability, Identity
 
 # Where the users do not exist, these numbers stand in for them: nothing has to be created on the host. They lie in the
@@ -69,10 +70,13 @@ def obstacle(account: Account, needed: Iterable[tuple[Path, int]]) -> str:
     """
     paths = tuple(needed)
     reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.write(writing, json.dumps(_try(account, paths)).encode())
-        os._exit(0)
+    with signals_held_back():
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(writing, json.dumps(_try(account, paths)).encode())
+            finally:
+                os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         answer = pipe.read()

@@ -14,7 +14,7 @@ from wgmesh.runtime.notify import GIVE_UP, MAX_REASON_BYTES, READY, ParentPipe
 from wgmesh.runtime.service import EXIT_BUG, EXIT_UNUSABLE
 from wgmesh.supervisor.io import capabilities, privileges
 from wgmesh.supervisor.io.privileges import Account
-from wgmesh.supervisor.io.wakeup import WATCHED
+from wgmesh.supervisor.io.wakeup import WATCHED, signals_held_back
 from wgmesh.supervisor.settings import ChildSpec
 
 
@@ -72,18 +72,15 @@ def fork(spec: ChildSpec, account: Account | None, not_for_child: Iterable[int])
     """
     supervisor_pid = os.getpid()
     reading, writing = os.pipe()
-    # a signal that the child got before it has handlers of its own would be taken by those of the supervisor
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     try:
-        pid = os.fork()
-        if pid == 0:
-            _live(spec, account, supervisor_pid, writing, (*not_for_child, reading))
+        with signals_held_back():
+            pid = os.fork()
+            if pid == 0:
+                _live(spec, account, supervisor_pid, writing, (*not_for_child, reading))
     except OSError:
         os.close(reading)
         os.close(writing)
         raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(writing)
     os.set_blocking(reading, False)
     return ChildProcess(spec.name, pid, os.pidfd_open(pid), reading)

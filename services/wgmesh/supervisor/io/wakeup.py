@@ -44,5 +44,18 @@ def watched_signals() -> Iterator[Signals]:
         os.close(writing)
 
 
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Lets no watched signal arrive while the context is open, so that a process forked in it gets none either.
+
+    It would be taken by the supervisor's handlers, which the child has inherited, and be counted as the supervisor's.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _ignore(number: int, frame: object) -> None:
     pass
