@@ -178,7 +178,7 @@ async def test_without_a_metrics_process_a_service_starts_stops_quickly_and_says
 
     assert code == 0
     assert [line for line in log if line["level"] != "info"] == []
-    assert time.monotonic() - asked < 2.0
+    assert time.monotonic() - asked < 4.0  # a stop that hangs is cut after 5 s
 
 
 async def test_spans_wait_for_a_backend_that_comes_late(directory: str, unused_port: int) -> None:
