@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wgmesh.core.addressing import (
-    NONCES_MAX,
     claimed_nonce,
     derive_ipv4,
     derive_ipv6,
+    free_ipv4,
 )
 from wgmesh.core.model import Identity, IPAddress, Peer, PublicKey
 from wgmesh.node.settings import NodeSettings
@@ -49,10 +49,10 @@ class AddressBook:
         """The own addresses: the stored ones where they still fit, moved away from a lost contest."""
         key = identity.public_key
         ipv6 = derive_ipv6(key, self._settings.secret, self._settings.keys)
-        ipv4 = self._stored_ipv4(identity) or self._derive(key, 0)
+        ipv4 = self._stored_ipv4(identity) or self._derive(key)
         claims = {address: claimants for address, claimants in _claims(peers).items() if address.version == 4}
         if self._winner(ipv4, [key, *claims.get(ipv4, ())]) != key:
-            ipv4 = self._free_ipv4(key, frozenset(claims)) or ipv4
+            ipv4 = free_ipv4(key, self._settings.secret, self._settings.keys, self._settings.mesh_subnet, claims)
         return OwnAddresses(ipv4, ipv6)
 
     def contests(self, own_key: PublicKey, own: OwnAddresses, peers: Iterable[Peer]) -> tuple[Contest, ...]:
@@ -87,12 +87,8 @@ class AddressBook:
         stored = identity.mesh_ipv4
         return stored if stored is not None and stored in self._settings.mesh_ipv4_network else None
 
-    def _derive(self, key: PublicKey, nonce: int) -> ipaddress.IPv4Address:
-        return derive_ipv4(key, self._settings.secret, self._settings.keys, self._settings.mesh_subnet, nonce)
-
-    def _free_ipv4(self, key: PublicKey, taken: frozenset[IPAddress]) -> ipaddress.IPv4Address | None:
-        derivations = (self._derive(key, nonce) for nonce in range(NONCES_MAX + 1))
-        return next((address for address in derivations if address not in taken), None)
+    def _derive(self, key: PublicKey) -> ipaddress.IPv4Address:
+        return derive_ipv4(key, self._settings.secret, self._settings.keys, self._settings.mesh_subnet)
 
 
 _DERIVATIONS_MAX = 4096  # twice the addresses of the 1,000 peers that discovery holds at most, with room for changes

@@ -17,6 +17,7 @@ from wgmesh.discovery.events import Event, PeersChanged
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.node.composition import Composer, Composition, World, path_word
+from wgmesh.node.intent import Intent
 from wgmesh.node.liveness import Liveness
 from wgmesh.node.settings import NodeSettings
 from wgmesh.sim.chance import Chance
@@ -31,7 +32,6 @@ from wgmesh.wireguard.reconciler import Reconciler
 
 TURN_DELAY_S = 0.002  # a change crosses two local sockets before the node acts on it (measured: 0.55 ms a call)
 PING_TICK_S = 1.0
-PROOFS_EVERY_S = 15.0  # as the node service does
 PING_PORT = 7  # the echo service; only a name inside the simulation
 NOWHERE = Path("/nonexistent")  # nothing in a simulation reads or writes files
 
@@ -77,7 +77,7 @@ class SimNode:
             chance.random_bytes(8),
         )
         self._composition: Composition | None = None
-        self._told: tuple[object, float] = (None, 0.0)
+        self._intent = Intent()
         self._pinger = Pinger(self._send_echo)
         self._timers: dict[str, Timer] = {}
         self._is_running = False
@@ -239,7 +239,9 @@ class SimNode:
         world = World(self._identity, self._device.look(), self._core.snapshot(), paths)
         composition = self._composition = self._composer.compose(world, now)
         self._identity = Identity(self.public_key, composition.addresses.ipv4, composition.addresses.ipv6)
-        _finish(self._reconciler.turn(composition.device, now))
+        if self._intent.must_apply(composition.device, world.device, now):
+            _finish(self._reconciler.turn(composition.device, now))
+            self._intent.applied(composition.device, self._device.look(), now)
         self._listen()
         self._arm("tunnel", self._tunnel.poll_timeout(), self._on_tunnel_timeout)
         self._tell(replace(world, device=self._device.look()), composition, now)
@@ -253,9 +255,8 @@ class SimNode:
         description = self._composer.describe(world, composition.addresses, ())
         if description is None:
             return
-        news = (description, frozenset(proof.public_key for proof in composition.proofs))
-        if news != self._told[0] or now - self._told[1] >= PROOFS_EVERY_S:
-            self._told = (news, now)
+        if self._intent.must_tell(description, composition.proofs, world.peers, now):
+            self._intent.told(composition.proofs, now)
             self._core.set_self(description, composition.proofs, now)
             self._after_core()
 

@@ -14,26 +14,23 @@ from wgmesh.client.wireguard import WireGuardClient
 from wgmesh.core.errors import MeshError
 from wgmesh.core.model import (
     ApplyOutcome,
-    DesiredDevice,
     IPNetwork,
     ObservedDevice,
     PathsSnapshot,
     PeerProof,
     PeersSnapshot,
-    PublicKey,
     SelfDescription,
 )
 from wgmesh.node.answers import Picture
 from wgmesh.node.composition import Composer, Composition, World
+from wgmesh.node.intent import QUIET_TURN_S, Intent
 from wgmesh.node.io.journeys import Journeys
 from wgmesh.node.io.measurements import Measurements
 from wgmesh.node.settings import NodeSettings
 from wgmesh.runtime.service import Shell
 from wgmesh.runtime.snapshots import SnapshotCell
 
-QUIET_TURN_S = 30.0  # a turn without any change heals what nobody reported
 RETRY_S = 0.3  # after a failed call: a killed service is back in less than a second
-PROOFS_EVERY_S = 15.0  # discovery takes a proof as fresh for minutes, so its age need not be exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +40,6 @@ class Clients:
     wireguard: WireGuardClient
     discovery: DiscoveryClient
     nat: NatClient
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What was last applied, and what the device looked like just after."""
-
-    desired: DesiredDevice
-    shape: object
-    at: float
 
 
 class Turns:
@@ -66,9 +54,8 @@ class Turns:
         self._peers = PeersSnapshot()
         self._paths = PathsSnapshot()
         self._composer: Composer | None = None
-        self._applied: Applied | None = None
+        self._intent = Intent()
         self._outcome = ApplyOutcome()
-        self._told: tuple[frozenset[PublicKey], float] = (frozenset(), 0.0)
         self._problem = ""
         self._journeys = Journeys()
         self._measurements = Measurements()
@@ -141,24 +128,15 @@ class Turns:
         now = time.time()
         composition = composer.compose(world, now)
         self._journeys.follow(world.peers.peers, composition.verdicts)
-        if self._must_apply(composition, world.device, now):
+        if self._intent.must_apply(composition.device, world.device, now):
             world = replace(world, device=await self._apply(composition, now))
         self._publish(world, composition)
         await self._tell(composer.describe(world, composition.addresses, self.advertised), composition.proofs, now)
 
-    def _must_apply(self, composition: Composition, device: ObservedDevice | None, now: float) -> bool:
-        last = self._applied
-        return (
-            last is None
-            or last.desired != composition.device
-            or last.shape != shape(device)
-            or now - last.at >= QUIET_TURN_S
-        )
-
     async def _apply(self, composition: Composition, now: float) -> ObservedDevice | None:
         with self._journeys.context(composition.device.peers):
             outcome = await self._clients.wireguard.apply_device(composition.device)
-        self._applied = Applied(composition.device, shape(outcome.device), now)
+        self._intent.applied(composition.device, outcome.device, now)
         if self._world is not None:
             self._world = replace(self._world, device=outcome.device)
         for refused in set(outcome.refused_routes) - set(self._outcome.refused_routes):
@@ -184,17 +162,6 @@ class Turns:
         """Tells discovery who we are and what is proven, if it does not know that already."""
         if description is None:
             return
-        keys = frozenset(proof.public_key for proof in proofs)
-        told_keys, told_at = self._told
-        if self._peers.description == description and keys == told_keys and now - told_at < PROOFS_EVERY_S:
-            return
-        await self._clients.discovery.set_self(description, proofs)
-        self._told = (keys, now)
-
-
-def shape(device: ObservedDevice | None) -> object:
-    """What of a device only changes when somebody sets it; traffic and roaming are left out."""
-    if device is None:
-        return None
-    peers = frozenset((peer.public_key, peer.allowed_ips, peer.persistent_keepalive_s) for peer in device.peers)
-    return (device.listen_port, frozenset(device.addresses), device.mtu, device.routes, peers)
+        if self._intent.must_tell(description, proofs, self._peers, now):
+            await self._clients.discovery.set_self(description, proofs)
+            self._intent.told(proofs, now)
