@@ -21,12 +21,6 @@ PASSIVE_NATIVE_S = (
 )
 PASSIVE_FOREIGN_S = 6.0  # upstream configures its peers on a 5 s tick and initiates by itself
 HURRY_GAPS_S = (0.12, 0.3, 0.8, 2.0, 4.0)  # the first for a responder a moment late, the others for slow paths
-    0.12,
-    0.3,
-    0.8,
-    2.0,
-    4.0,
-)  # the first is for a responder that is a moment late, the others for slow paths
 RETRY_GAP_S = 6.0  # above WireGuard's own retry of 5 s, so that it is used before the next candidate is tried
 TRIES_ON_BEST = 2  # before other candidates are tried: the first try often comes before the responder is ready
 
