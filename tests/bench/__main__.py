@@ -44,7 +44,7 @@ def convergences() -> Iterator[Measurement]:
             manner = "all started at once" if at_once else "started one after another"
             note = "New nodes; until every node has pinged every other. "
             if not at_once:
-                note += "Each is started when the one before answers its control socket. "
+                note += "Each is started when the one before has its address. "
             note += f"After the first start: {after_first:.1f} s."
             name = f"{count} nodes, {manner}: all ping all after the last start"
             yield Measurement(name, after_last, "s", upstream, target, (), note)
