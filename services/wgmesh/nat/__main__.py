@@ -7,7 +7,7 @@ import time
 
 from wgmesh.client.discovery import DiscoveryClient
 from wgmesh.core.model import NatReport, PathsSnapshot, PeersSnapshot, PublicKey
-from wgmesh.nat.io.instruments import PathInstruments
+from wgmesh.nat.io.instruments import PathInstruments, rtt_histogram
 from wgmesh.nat.io.probe_client import ProbeClient
 from wgmesh.nat.io.probe_server import ProbeServer
 from wgmesh.nat.io.stun_session import StunSession
@@ -45,7 +45,10 @@ class Reach:
         self._table = PathTable()
         self.snapshots = SnapshotCell(self._table.published)
         self._instruments = PathInstruments(
-            telemetry.meter("wgmesh.nat"), telemetry.tracer("wgmesh.nat"), lambda: self._table.published.report.mapping
+            telemetry.meter("wgmesh.nat"),
+            telemetry.tracer("wgmesh.nat"),
+            rtt_histogram(),
+            lambda: self._table.published.report.mapping,
         )
         self._server = ProbeServer(interface, settings.probe_port)
         self._client = ProbeClient(

@@ -12,9 +12,17 @@ from wgmesh.core.model import Mapping, PublicKey
 from wgmesh.nat.rtt_window import RttWindow
 from wgmesh.nat.tunnel_probe import ProbeTarget
 from wgmesh.runtime import telemetry
+from wgmesh.runtime.histograms import ForgettableHistogram
 
 RTT_BOUNDARIES_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)  # upstream's buckets
 NAT_TYPES = ("cone", "symmetric", "unknown")
+
+
+def rtt_histogram() -> ForgettableHistogram:
+    """Returns the exported histogram of round trip times. Call it once a process."""
+    return telemetry.forgettable_histogram(
+        "wgmesh_probe_rtt_seconds", "Round trip times through the tunnel.", RTT_BOUNDARIES_S
+    )
 
 
 class PathInstruments:
@@ -23,17 +31,13 @@ class PathInstruments:
     `mapping()` returns the current mapping behaviour when it is asked for.
     """
 
-    def __init__(self, meter: Meter, tracer: Tracer, mapping: Callable[[], Mapping]) -> None:
+    def __init__(self, meter: Meter, tracer: Tracer, rtt: ForgettableHistogram, mapping: Callable[[], Mapping]) -> None:
         self._tracer = tracer
         self._mapping = mapping
         self._windows: dict[PublicKey, RttWindow] = {}
         self._spans: dict[PublicKey, Span] = {}
         self._answered: set[PublicKey] = set()
-        self._rtt = meter.create_histogram(
-            "wgmesh_probe_rtt_seconds",
-            description="Round trip times through the tunnel.",
-            explicit_bucket_boundaries_advisory=RTT_BOUNDARIES_S,
-        )
+        self._rtt = rtt
         summary = "wgmesh_probe_rtt_summary_seconds"
         meter.create_observable_gauge(
             summary, [self._observe_quantiles], description="Quantiles of the round trip times of ten minutes."
@@ -50,7 +54,9 @@ class PathInstruments:
 
     def retain(self, keys: Collection[PublicKey]) -> None:
         """Forgets everything about other peers; their series end."""
-        self._windows = {key: window for key, window in self._windows.items() if key in keys}
+        for key in self._windows.keys() - set(keys):
+            del self._windows[key]
+            self._rtt.forget({"peer_key": key.short})
         self._answered &= set(keys)
         for key in self._spans.keys() - set(keys):
             self._end_span(key, answered=False)
