@@ -149,14 +149,13 @@ class Wire:
                 node.core.handle_datagram(transmit.data, source, self.now)
 
 
-def describe(number: int, **changes: object) -> SelfDescription:
+def describe(number: int, secret: Secret = SECRET) -> SelfDescription:
     """A node's description of itself; the key is its number, 32 times."""
-    key = PublicKey(bytes([number]) * 32)
-    values: dict[str, object] = {
-        "public_key": key,
-        "mesh_ipv4": derive_ipv4(key, SECRET, KEYS),
-        "mesh_ipv6": derive_ipv6(key, SECRET, KEYS),
-        "wireguard_port": 51820,
-        "hostname": f"node-{number}",
-    } | changes
-    return SelfDescription(**values)  # type: ignore[arg-type]
+    key, keys = PublicKey(bytes([number]) * 32), derive(secret)
+    return SelfDescription(
+        public_key=key,
+        mesh_ipv4=derive_ipv4(key, secret, keys),
+        mesh_ipv6=derive_ipv6(key, secret, keys),
+        wireguard_port=51820,
+        hostname=f"node-{number}",
+    )

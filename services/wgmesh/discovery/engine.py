@@ -77,6 +77,7 @@ class DiscoveryCore:
             STATIC: (LayerState.RUNNING if settings.static_peers else LayerState.DISABLED, ""),
             "dht": (LayerState.UNAVAILABLE, "not part of this version"),
         }
+        self._interfaces: tuple[LanInterface, ...] = ()
         self._exchange_port = keys.gossip_port
         self._gossip_at: float | None = None
         self._sweep_at: float | None = None
@@ -108,6 +109,9 @@ class DiscoveryCore:
             state.refreshes.hurry(now)
             self._publish(now)
         state.outbox.note(state.table.prove(proofs, now), now)
+        for proof in proofs:
+            if proof.public_key in state.table:
+                state.refreshes.ensure(proof.public_key, now)
         if self._gossip_at is None and self._settings.gossip:
             self._gossip_at = now + GOSSIP_INTERVAL_S
         self._settle(now)
@@ -115,6 +119,9 @@ class DiscoveryCore:
     def set_interfaces(self, interfaces: Iterable[LanInterface], now: float) -> None:
         """Sets the interfaces whose addresses are ours. Those are announced on where LAN discovery is on."""
         known = tuple(interfaces)
+        if known == self._interfaces:
+            return
+        self._interfaces = known
         self._state.announcer.set_interfaces(known)
         self._state.lan.set_interfaces(known if self._settings.lan else (), now)
         self._state.refreshes.hurry(now)
@@ -293,5 +300,6 @@ class DiscoveryCore:
     def _layer(self, name: str) -> DiscoveryLayer:
         state, detail = self._layers.get(name, (LayerState.RUNNING, ""))
         if name == EXCHANGE and (strays := self._strays()):
-            state, detail = LayerState.DEGRADED, f"{strays}: other mesh addresses than ours, see --mesh-subnet"
+            problem = f"{strays}: other mesh addresses than ours, see --mesh-subnet"
+            state, detail = LayerState.DEGRADED, "; ".join(filter(None, (detail, problem)))
         return DiscoveryLayer(name, state, detail, self._state.heard_at.get(name))

@@ -40,22 +40,25 @@ def open_exchange_socket(port: int, lan_port: int) -> ExchangeSocket:
     return ExchangeSocket(bound, bound.getsockname()[1], False)
 
 
-def open_lan_socket(group: ipaddress.IPv4Address, port: int, index: int) -> socket.socket:
-    """Returns a socket that hears `group` on one interface only, and sends to it there. Raises OSError.
+def open_lan_socket(
+    group: ipaddress.IPv4Address, port: int, index: int, source: ipaddress.IPv4Address
+) -> socket.socket:
+    """Returns a socket that hears `group` on one interface only, and sends to it there from `source`. Raises OSError.
 
-    It is bound to the group, so that it never hears unicast (protocol notes, BUG 48), and sends from the interface's
-    own address. Without IP_MULTICAST_ALL it hears only the interface that it joined on. No route is needed.
+    It is bound to the group, so that it never hears unicast (protocol notes, BUG 48). Without IP_MULTICAST_ALL it hears
+    only the interface that it joined on. No route is needed.
     """
     lan = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:
         membership = struct.pack("=4s4si", group.packed, bytes(4), index)  # struct ip_mreqn
+        sending = struct.pack("=4s4si", bytes(4), source.packed, index)
         lan.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         lan.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
         lan.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)  # other nodes on this host
         lan.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
         lan.bind((str(group), port))
         lan.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-        lan.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, membership)
+        lan.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, sending)
     except OSError:
         lan.close()
         raise

@@ -168,8 +168,11 @@ class Station:
     def _open_lan(self, channel: str, interface: LanInterface) -> None:
         self._driver.remove_channel(channel)
         self._lan_trouble.pop(channel, None)
+        source = interface.ipv4
+        if source is None:  # nothing announces without one
+            return
         try:
-            lan = open_lan_socket(self._core.multicast_group, self._core.lan_port, interface.index)
+            lan = open_lan_socket(self._core.multicast_group, self._core.lan_port, interface.index, source)
         except OSError as error:  # the interface went away meanwhile, or multicast is refused there
             self._lan_trouble[channel] = f"{interface.name}: {error.strerror}"
             self._log.warning("lan interface not opened", interface=interface.name, reason=error.strerror)
