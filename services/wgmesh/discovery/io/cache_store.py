@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from structlog.stdlib import BoundLogger
 from wgmesh.core.model import PublicKey
 from wgmesh.core.peer_cache import MAX_FILE_BYTES, CachedPeer, decode_peer_cache, encode_peer_cache
 from wgmesh.discovery.remembered import remember
 from wgmesh.runtime.files import write_atomically
+from wgmesh.runtime.logs import BoundLogger
 
 
 class CacheStore:

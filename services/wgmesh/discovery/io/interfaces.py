@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 
-from pyroute2 import AsyncIPRoute, NetlinkError
 from wgmesh.core.model import IPInterface
 from wgmesh.discovery.links import UNUSABLE, Link
+from wgmesh.runtime.netlink import AsyncIPRoute, NetlinkError
 
 # linux/rtnetlink.h: groups of the notifications that matter
 LINK_GROUP = 0x1

@@ -67,7 +67,8 @@ class StaticPeers:
         pauses = delays(FIRST_RETRY_S, LAST_RETRY_S, random.random)
         while True:
             try:
-                found = await asyncio.wait_for(self._start(name), TIMEOUT_S)
+                async with asyncio.timeout(TIMEOUT_S):  # wait_for of Python 3.11 may swallow a cancellation
+                    found = await self._start(name)
             except TimeoutError:
                 self._fail(name, "no answer from the name server")
             except OSError as error:

@@ -8,7 +8,6 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 
-from structlog.stdlib import BoundLogger
 from wgmesh.core.errors import NotFound, NotReady, PeerNotFound
 from wgmesh.core.model import Endpoint, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
@@ -21,6 +20,7 @@ from wgmesh.discovery.links import Link, lan_interfaces
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.discovery.tombstones import Departure
 from wgmesh.runtime.datagram import DatagramDriver
+from wgmesh.runtime.logs import BoundLogger
 from wgmesh.runtime.snapshots import SnapshotCell
 
 BOOT_BYTES = 8

@@ -7,11 +7,11 @@ import time
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
-from structlog.stdlib import BoundLogger
 from wgmesh.core.errors import PermissionDenied
 from wgmesh.core.identity_file import StoredIdentity
 from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot, Identity, ObservedDevice
 from wgmesh.runtime import telemetry
+from wgmesh.runtime.logs import BoundLogger
 from wgmesh.runtime.snapshots import SnapshotCell
 from wgmesh.wireguard.io.backend import LinuxDevice
 from wgmesh.wireguard.io.identity_store import IdentityStore

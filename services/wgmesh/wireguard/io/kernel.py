@@ -10,11 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from pyroute2 import NetlinkError
-from pyroute2.netlink.generic.wireguard import AsyncWireGuard
 from wgmesh.core.errors import NotSupported
 from wgmesh.core.model import Endpoint, ObservedPeer, PresharedKey, PublicKey
 from wgmesh.core.private_key import PrivateKey
+from wgmesh.runtime.netlink import AsyncWireGuard, NetlinkError
 from wgmesh.wireguard.device import PortBusy, TunnelState
 from wgmesh.wireguard.io.netlink import translate, translated
 from wgmesh.wireguard.plan import SetPeer

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pyroute2 import AsyncIPRoute, NetlinkError
 from wgmesh.core.errors import DeviceUnavailable, MeshError, NotSupported, PermissionDenied
 from wgmesh.core.model import IPInterface, IPNetwork
+from wgmesh.runtime.netlink import AsyncIPRoute, NetlinkError
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone
 

@@ -6,8 +6,8 @@ import asyncio
 import time
 from contextlib import suppress
 
-from structlog.stdlib import BoundLogger
 from wgmesh.core.errors import MeshError
+from wgmesh.runtime.logs import BoundLogger
 from wgmesh.wireguard.io.keeper import DeviceKeeper
 from wgmesh.wireguard.pace import Pace
 
