@@ -258,6 +258,45 @@ def test_a_peer_that_moves_off_the_lan_is_reached_at_its_new_address() -> None:
     assert one.peers()[two.key].control_endpoint == two.address
 
 
+def test_a_peer_that_gets_another_address_on_the_lan_is_asked_there_at_once() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
+    wire.advance(10.0)
+    wire.remove(two)
+    two.host = "192.168.1.77"
+    wire.nodes[two.host] = two
+    two.core.set_interfaces([LanInterface("eth0", 2, (ipaddress.ip_interface("192.168.1.77/24"),))], wire.now)
+    wire.settle()
+    assert one.peers()[two.key].control_endpoint == two.address
+    one.sent.clear()
+    wire.advance(20.0)
+    assert len([each for each in one.sent if kind(each) == "HELLO"]) <= 1
+
+
+def test_interfaces_that_did_not_change_are_no_news() -> None:
+    wire = Wire()
+    one = wire.add("192.168.1.1")
+    wire.add("192.168.1.2")
+    wire.advance(7.0)
+    one.sent.clear()
+    one.core.set_interfaces([LanInterface("eth0", 2, (ipaddress.ip_interface("192.168.1.1/24"),))], wire.now)
+    wire.advance(1.0)
+    assert one.sent == []
+
+
+def test_a_peer_proven_by_wireguard_alone_hears_from_us() -> None:
+    wire = Wire()
+    go, told = GoPeer(9, "192.168.1.9"), GoPeer(8, "198.51.100.8")
+    one = wire.add("192.168.1.1")
+    wire.inject(one, go.hello(wire.now, known_peers=[told.known_peer()]), go.source)
+    wire.advance(10.0)
+    one.sent.clear()
+    for _ in range(3):
+        one.core.set_self(one.description, [PeerProof(told.key, Endpoint.parse("198.51.100.8:1"), wire.now)], wire.now)
+        wire.advance(20.0)
+    assert told.tunnel_source in {str(each.to) for each in one.sent}
+
+
 def test_second_hand_peers_are_shown_and_asked_and_not_passed_on() -> None:
     wire = Wire()
     go, told = GoPeer(9, "192.168.1.9"), GoPeer(8, "198.51.100.8")

@@ -96,13 +96,15 @@ class Reception:
             raise Rejected(Rejection.REPLAYED)
         self._check_current(message)
         body, key = message.body, message.sender
+        endpoint = Endpoint(source.host, wireguard_port(body))
         known = state.table.get(key)
         is_first = known is None or known.direct_seen_at is None
+        is_new_address = known is None or endpoint not in known.candidates.endpoints()
         if not self._roster.learn(message, body, LAN, source, now):
             return
-        self._roster.add_candidate(key, Endpoint(source.host, wireguard_port(body)), CandidateSource.LAN, now)
+        self._roster.add_candidate(key, endpoint, CandidateSource.LAN, now)
         record = state.table.get(key)
-        if record is not None and record.control_endpoint is None:
+        if is_new_address or (record is not None and record.control_endpoint is None):
             state.contacts.add(Endpoint(source.host, state.gossip_port), Origin.HEARD, now, key, eager=is_first)
         if is_first:
             state.lan.hurry(channel, now)
