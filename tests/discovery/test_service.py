@@ -42,7 +42,7 @@ async def test_two_services_meet_over_a_static_address_and_remember_each_other(t
             async for snapshot in one.watch_peers():
                 if not snapshot.peers:
                     break
-    assert (tmp_path / "one" / "wg0-peers.json").exists()
+    assert (tmp_path / "two" / "wg0-peers.json").exists()  # two never heard a goodbye
 
 
 async def test_a_forgotten_peer_leaves_the_snapshot(tmp_path: Path) -> None:
