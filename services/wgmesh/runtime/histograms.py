@@ -8,8 +8,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, HistogramDataPoint, Metric
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import Metric
 
 MAX_LABEL_SETS = 2000  # the SDK's own bound for one instrument
 
@@ -56,6 +58,9 @@ class ForgettableHistogram:
         """Returns everything as the SDK would export it, or None when there is nothing."""
         if not self._counts:
             return None
+        # whoever collects has loaded the SDK already; whoever only records need not
+        from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, HistogramDataPoint, Metric
+
         now_ns = self._clock_ns()
         points = [
             HistogramDataPoint(

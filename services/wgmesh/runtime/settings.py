@@ -12,7 +12,7 @@ class RuntimeSettings:
     """One process's settings that do not depend on what the service does.
 
     `directory` holds the sockets and locks of this node (/run/wgmesh/<interface>). `sockets` overrides the path of
-    single services by name.
+    single services by name. Without `telemetry` nothing is measured or traced, and nothing of the SDK is loaded.
     """
 
     service: str
@@ -20,6 +20,7 @@ class RuntimeSettings:
     directory: Path
     log_level: str = "info"
     log_format: str = "text"
+    telemetry: bool = True
     sockets: Mapping[str, Path] = field(default_factory=dict)
 
     def socket_path(self, service: str) -> Path:

@@ -5,6 +5,7 @@ Each child gets only its share: the secret goes to discovery and node, the state
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -12,8 +13,6 @@ from wgmesh.core.keyschedule import MeshKeys, derive
 from wgmesh.core.settings import MeshSettings
 from wgmesh.discovery.__main__ import main as discovery_main
 from wgmesh.discovery.settings import DiscoverySettings
-from wgmesh.metrics.__main__ import main as metrics_main
-from wgmesh.metrics.settings import MetricsSettings
 from wgmesh.nat.__main__ import main as nat_main
 from wgmesh.nat.settings import NatSettings
 from wgmesh.node.__main__ import main as node_main
@@ -47,6 +46,7 @@ def run_node(settings: MeshSettings) -> int:
         state_dir=settings.state_dir,
         log_level=settings.log_level,
         log_format=settings.log_format,
+        writable_dirs=(settings.control_socket.parent,),
     )
     return run(children(settings), supervisor)
 
@@ -55,7 +55,7 @@ def children(settings: MeshSettings) -> tuple[ChildSpec, ...]:
     """The children of a node."""
     keys = derive(settings.secret)
     mains: dict[str, Callable[[Shell], Awaitable[None]]] = {
-        "metrics": partial(metrics_main, settings=_metrics(settings)),
+        **(_metrics(settings) if wants_telemetry(settings) else {}),
         "wireguard": partial(wireguard_main, settings=_wireguard(settings)),
         "discovery": partial(discovery_main, settings=_discovery(settings)),
         "nat": partial(nat_main, settings=_nat(settings, keys)),
@@ -75,12 +75,23 @@ def _runtime(settings: MeshSettings, service: str) -> RuntimeSettings:
         directory=settings.interface_dir,
         log_level=settings.log_level,
         log_format=settings.log_format,
+        telemetry=wants_telemetry(settings),
         sockets=sockets,
     )
 
 
-def _metrics(settings: MeshSettings) -> MetricsSettings:
-    return MetricsSettings(settings.metrics_address, settings.otlp_endpoint)
+def wants_telemetry(settings: MeshSettings) -> bool:
+    """Whether anybody will read what the processes measure."""
+    return bool(settings.metrics_address or settings.otlp_endpoint)
+
+
+def _metrics(settings: MeshSettings) -> dict[str, Callable[[Shell], Awaitable[None]]]:
+    # loaded only where it is wanted, and before the fork, so that the children share it
+    from wgmesh.metrics.__main__ import main
+    from wgmesh.metrics.settings import MetricsSettings
+
+    importlib.import_module("wgmesh.runtime.telemetry_export")
+    return {"metrics": partial(main, settings=MetricsSettings(settings.metrics_address, settings.otlp_endpoint))}
 
 
 def _wireguard(settings: MeshSettings) -> WireGuardSettings:

@@ -11,7 +11,7 @@ from wgmesh.runtime import logs
 from wgmesh.runtime.service import Shell
 
 FILE_BYTES_MAX = 64 * 1024  # a thousand networks; more is not a reload file
-OTHER_SERVICES = ("discovery", "nat", "wireguard", "metrics")
+OTHER_SERVICES = ("discovery", "nat", "wireguard")
 
 
 class Reloading:
@@ -52,7 +52,7 @@ class Reloading:
 
     async def _apply_level(self, level: str, problems: list[str]) -> list[str]:
         before = logs.set_level(level)
-        for service in OTHER_SERVICES:
+        for service in (*OTHER_SERVICES, *(("metrics",) if self._shell.settings.telemetry else ())):
             try:
                 async with RuntimeClient(self._shell.settings.socket_path(service)) as client:
                     await client.set_log_level(level)
