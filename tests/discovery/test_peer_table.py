@@ -45,6 +45,16 @@ def test_hearsay_neither_changes_nor_refreshes_a_verified_peer() -> None:
     assert table.expire(700.0)[0] == (key(1),)
 
 
+def test_hearsay_fills_gaps_of_hearsay_only() -> None:
+    table = PeerTable()
+    bare = PeerFacts(FACTS.mesh_ipv4)
+    table.hear_second_hand(key(1), bare, None, "known-peer", 100.0)
+    table.hear(key(2), bare, [], "exchange", 100.0)
+    for number in (1, 2):
+        table.hear_second_hand(key(number), FACTS, None, "known-peer", 101.0)
+    assert [(peer.hostname, peer.introducer) for peer in table.peers(101.0)] == [("a", True), ("", False)]
+
+
 def test_a_peer_of_hearsay_goes_ten_minutes_after_the_first_word_of_it() -> None:
     table = PeerTable()
     for now in (100.0, 300.0, 699.0):
