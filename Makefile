@@ -5,7 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup system kernel-tools demo test check bench proto lock clean
 
-PYTHON ?= python3
+# The system's Python first: the users that the processes run as cannot read one that lies in somebody's home directory.
+PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
+    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
