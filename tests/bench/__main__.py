@@ -51,6 +51,7 @@ def convergences() -> Iterator[Measurement]:
 
 def footprints() -> Iterator[Measurement]:
     seen = footprint.two_idle_nodes()
+    shares = ", ".join(f"{name} {share} %" for name, share in sorted(seen.idle_cpu_by_process_percent.items()))
     processes = ", ".join(f"{name} {size} MB" for name, size in sorted(seen.pss_by_process_mb.items()))
     yield Measurement(
         "memory of a node", seen.pss_mb, "MB", "13.4 MB", "<= 90", (),
@@ -59,7 +60,7 @@ def footprints() -> Iterator[Measurement]:
     yield Measurement(
         "idle processor time of two nodes", seen.idle_cpu_percent, "%", "0.25 to 0.6 %", "<= 0.6", (),
         f"Over {footprint.IDLE_S:.0f} s, of one processor, without the userspace WireGuard;"
-        f" with it {seen.idle_cpu_with_wireguard_percent:.2f} %.",
+        f" with it {seen.idle_cpu_with_wireguard_percent:.2f} %. One node: {shares}.",
     )  # fmt: skip
     runs = [1000 * run for run in seen.cli_status_s]
     yield Measurement(

@@ -25,6 +25,7 @@ class Footprint:
     pss_mb: float
     pss_by_process_mb: dict[str, float]
     idle_cpu_percent: float
+    idle_cpu_by_process_percent: dict[str, float]
     idle_cpu_with_wireguard_percent: float
     cli_status_s: list[float]
 
@@ -60,11 +61,12 @@ def two_idle_nodes() -> Footprint:
         time.sleep(IDLE_S)
         spent = {pid: _cpu_s(pid) - before[pid] for pid in pids}
         elapsed_s = time.monotonic() - began_at
-        by_process = {f"{_name(pid)}-{pid}": _pss_mb(pid) for pid in nodes[0].host.pids() if pid in ours}
+        one_node = [pid for pid in nodes[0].host.pids() if pid in ours]
         return Footprint(
             pss_mb=sum(_pss_mb(pid) for pid in ours) / len(nodes),
-            pss_by_process_mb={name.rpartition("-")[0]: round(size, 1) for name, size in by_process.items()},
+            pss_by_process_mb={_name(pid): round(_pss_mb(pid), 1) for pid in one_node},
             idle_cpu_percent=100 * sum(spent[pid] for pid in ours) / elapsed_s,
+            idle_cpu_by_process_percent={_name(pid): round(100 * spent[pid] / elapsed_s, 2) for pid in one_node},
             idle_cpu_with_wireguard_percent=100 * sum(spent.values()) / elapsed_s,
             cli_status_s=[_timed_status(nodes[0]) for _ in range(11)],
         )
