@@ -47,8 +47,3 @@ async def main(shell: Shell, settings: MetricsSettings) -> None:
             shell.log.info("metrics page served", address=str(bound))
         await stack.enter_async_context(shell.serve(functools.partial(register, receiver), SERVICE_NAMES))
         await shell.stopping.wait()
-
-
-def build_labels(interface: str) -> dict[str, str]:
-    """Returns the labels of wgmesh_build_info."""
-    return {"version": version("wgmesh"), "python": platform.python_version(), "interface": interface}
