@@ -175,7 +175,7 @@ class Station:
             lan = open_lan_socket(self._core.multicast_group, self._core.lan_port, interface.index, source)
         except OSError as error:  # the interface went away meanwhile, or multicast is refused there
             self._lan_trouble[channel] = f"{interface.name}: {error.strerror}"
-            self._log.warning("lan interface not opened", interface=interface.name, reason=error.strerror)
+            self._log.warning("lan interface not opened", link=interface.name, reason=error.strerror)
             return
         self._driver.add_channel(channel, lan)
 
