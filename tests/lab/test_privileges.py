@@ -19,7 +19,7 @@ ALLOWED = {"wireguard": CAP_NET_ADMIN, "nat": CAP_NET_RAW}
 @pytest.fixture(scope="module")
 def node() -> Iterator[MeshNode]:
     with Fabric() as fabric:
-        yield start_nodes(fabric, ["a", "b"])[0]
+        yield start_nodes(fabric, ["a", "b"], "--metrics", "127.0.0.1:9090")[0]
 
 
 def kernel_status(pid: int) -> dict[str, str]:

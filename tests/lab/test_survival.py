@@ -58,7 +58,7 @@ def test_a_service_that_is_killed_again_and_again_comes_back(pair: list[MeshNode
 
 
 def test_a_killed_supervisor_leaves_no_service_and_no_gap(fabric: Fabric) -> None:
-    a, b = start_nodes(fabric, ["a", "b"])
+    a, b = start_nodes(fabric, ["a", "b"], "--metrics", "127.0.0.1:9090")
     the_peer(a)
     before = a.wait_until_ready()
     services = set(a.service_pids().values())
