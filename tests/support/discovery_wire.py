@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wgmesh.core.addressing import derive_ipv4, derive_ipv6
+from wgmesh.core.advertised import AdvertisedEndpoint
+from wgmesh.core.announcement import Announcement, decode_announcement
+from wgmesh.core.envelope import open_envelope
 from wgmesh.core.keyschedule import derive
-from wgmesh.core.model import Endpoint, Peer, PublicKey, SelfDescription
+from wgmesh.core.model import Endpoint, Peer, PeerProof, PublicKey, SelfDescription
+from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.sansio import Transmit
 from wgmesh.core.secret import Secret
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
@@ -158,4 +163,39 @@ def describe(number: int, secret: Secret = SECRET) -> SelfDescription:
         mesh_ipv6=derive_ipv6(key, secret, keys),
         wireguard_port=51820,
         hostname=f"node-{number}",
+    )
+
+
+def prove(wire: Wire, node: Node, peer: Node) -> None:
+    """Tells a node that its tunnel to a peer has just carried a handshake."""
+    proofs = [PeerProof(peer.key, Endpoint.of(peer.host, 51820), wire.now)]
+    node.core.set_self(node.description, proofs, wire.now)
+    wire.settle()
+
+
+def kind(transmit: Transmit) -> str:
+    """The type of a message on the wire."""
+    return str(json.loads(transmit.data)["type"])
+
+
+def payload(wire: Wire, transmit: Transmit) -> Announcement:
+    """What a HELLO, REPLY or ANNOUNCE says."""
+    return decode_announcement(open_envelope(transmit.data, KEYS.gossip_key, wire.now).payload).announcement
+
+
+def shared_by(wire: Wire, node: Node) -> set[PublicKey]:
+    """The peers that a node has named in its REPLYs."""
+    replies = [each for each in node.sent if kind(each) == "REPLY"]
+    return {known.public_key for each in replies for known in payload(wire, each).known_peers}
+
+
+def cached_peer(number: int, host: str) -> CachedPeer:
+    """An entry of the peer cache."""
+    description = describe(number)
+    return CachedPeer(
+        public_key=description.public_key,
+        mesh_ipv4=description.mesh_ipv4,
+        last_seen=0,
+        hostname=description.hostname,
+        endpoint=AdvertisedEndpoint.of(Endpoint.of(host, 51820)),
     )
