@@ -8,7 +8,7 @@ from contextlib import closing
 from wgmesh.discovery.io.cache_store import CacheStore
 from wgmesh.discovery.io.instruments import Instruments
 from wgmesh.discovery.io.interfaces import follow_links
-from wgmesh.discovery.io.resolver import StaticPeers, parse_static_peer
+from wgmesh.discovery.io.static_peers import StaticPeers, parse_static_peer
 from wgmesh.discovery.io.station import Station
 from wgmesh.discovery.servicer import SERVICE_NAME, DiscoveryServicer
 from wgmesh.discovery.settings import DiscoverySettings

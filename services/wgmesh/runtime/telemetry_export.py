@@ -195,7 +195,8 @@ class Pipeline:
         delay = FIRST_EXPORT_S
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
             self._wake.clear()
             await self.export_once()
             delay = min(2 * delay, self._interval_s)

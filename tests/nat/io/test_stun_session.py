@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from support.stun_responder import honest, responding
 from wgmesh.core.model import Endpoint, Mapping, NatReport
 from wgmesh.nat import stun
-from wgmesh.nat.io.resolver import Lookup, Resolver
 from wgmesh.nat.io.stun_session import StunSession
+from wgmesh.runtime.resolver import Lookup, Resolver
 
 PORT = 51898
 

@@ -84,7 +84,7 @@ class Station:
         now = self._driver.now()
         self._core.set_static(addresses, now)
         if failures:
-            detail = "; ".join(f"{name}: {reason}" for name, reason in sorted(failures.items()))
+            detail = " ".join(failures[name] for name in sorted(failures))
             self._core.set_layer("static", LayerState.DEGRADED, detail, now)
         elif addresses:
             self._core.set_layer("static", LayerState.RUNNING, f"{len(addresses)} addresses", now)

@@ -11,11 +11,12 @@ from wgmesh.core.errors import InvalidSetting, NotReady
 from wgmesh.core.model import Endpoint, IPAddress, NatReport
 from wgmesh.nat.events import Event
 from wgmesh.nat.io.raw_stun import neighbour_port_sockets, source_address, wireguard_port_sockets
-from wgmesh.nat.io.resolver import Resolver, parse_server
 from wgmesh.nat.observations import ObservationTable, Vantage
 from wgmesh.nat.prober import Prober
+from wgmesh.nat.server_name import parse_server
 from wgmesh.runtime import logs
 from wgmesh.runtime.datagram import DatagramDriver
+from wgmesh.runtime.resolver import Resolver
 
 RESOLVE_RETRY_S = 5.0  # a name server often comes up just after the node
 RESOLVE_RETRY_MAX_S = 300.0

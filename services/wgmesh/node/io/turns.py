@@ -113,7 +113,8 @@ class Turns:
     async def _turn_times(self) -> AsyncIterator[None]:
         while True:
             with suppress(TimeoutError):  # a turn may be due by time, not by a change
-                await asyncio.wait_for(self._due.wait(), self._wait_s())
+                async with asyncio.timeout(self._wait_s()):  # wait_for of Python 3.11 may swallow a cancellation
+                    await self._due.wait()
             self._due.clear()
             yield
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from wgmesh.core.errors import InvalidSetting
 from wgmesh.core.model import Endpoint
-from wgmesh.discovery.io.resolver import StaticPeers, parse_static_peer
+from wgmesh.discovery.io.static_peers import StaticPeers, parse_static_peer
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,9 @@ async def test_a_name_that_fails_is_reported_with_the_reason() -> None:
     async with asyncio.timeout(5.0):
         await reported.wait()
     running.cancel()
-    assert static.failures == {"nowhere.example.org": "Name or service not known"}
+    assert static.failures == {
+        "nowhere.example.org": "nowhere.example.org could not be resolved: Name or service not known."
+    }
 
 
 async def first_with(
