@@ -22,12 +22,15 @@ from wgmesh.core.announcement import (
 )
 from wgmesh.core.envelope import NONCE_BYTES, MessageType, plaintext_of, plaintext_room, seal
 from wgmesh.core.model import Endpoint, IPAddress, PublicKey, SelfDescription
+from wgmesh.core.probe import Probe, ProbeReply, encode_probe_reply
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.peer_table import NEVER, PeerRecord
 
 SHARED_MAX = 8  # more than the two or three that fit, so that one long entry does not leave the room unused
 ROTATION_MAX = 2048  # twice the peer table
+# One DNS label. With it the answer is at most 2.5 times the question; RFC 9000, section 8.1 takes three for harmless.
+PROBED_HOSTNAME_MAX = 63
 
 
 class Announcer:
@@ -74,6 +77,13 @@ class Announcer:
 
     def goodbye(self, now: float) -> bytes:
         return self._seal(MessageType.GOODBYE, encode_goodbye(Goodbye(self._described().public_key), int(now)))
+
+    def probe_reply(self, probe: Probe, to: Endpoint, now: float) -> bytes:
+        """Answers a PROBE: who we are, and how the asker looks from here."""
+        own = self._described()
+        hostname = own.hostname[:PROBED_HOSTNAME_MAX]
+        reply = ProbeReply(probe.token, own.public_key, hostname, own.mesh_ipv4, observed_endpoint=to)
+        return self._seal(MessageType.PROBE_REPLY, encode_probe_reply(reply, int(now)))
 
     def own_candidates(self) -> tuple[Endpoint, ...]:
         """Every address of our WireGuard port outside the tunnel: as the outside sees it, then as the host has it."""

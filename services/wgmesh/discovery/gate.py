@@ -20,16 +20,20 @@ TOTAL_BURST = 2000
 MEMBER_RATE = 30.0  # a Go node that punches sends 10/s to each of our addresses
 MEMBER_BURST = 60
 MEMBERS_MAX = 2048  # twice the peer table
+# `wgmesh test-peer` asks twice a second. A probe names no member, so the address pays, and several may stand behind it.
+PROBE_RATE = 10.0
+PROBE_BURST = 20
 SMALLEST_ENVELOPE_BYTES = 90  # frame, nonce and tag of an empty message
 
 
 class Gate:
-    """Token buckets for sources, for all of them together, and for members."""
+    """Token buckets for sources, for all of them together, for members, and for those who only ask."""
 
     def __init__(self) -> None:
         self._sources: RateLimiter[IPAddress] = RateLimiter(SOURCE_RATE, SOURCE_BURST, SOURCES_MAX)
         self._total: RateLimiter[None] = RateLimiter(TOTAL_RATE, TOTAL_BURST, 1)
         self._members: RateLimiter[PublicKey] = RateLimiter(MEMBER_RATE, MEMBER_BURST, MEMBERS_MAX)
+        self._probes: RateLimiter[IPAddress] = RateLimiter(PROBE_RATE, PROBE_BURST, SOURCES_MAX)
 
     def looks_like_envelope(self, data: bytes) -> bool:
         """Whether decryption is worth a try: the first byte tells our messages from STUN and DHT."""
@@ -40,3 +44,6 @@ class Gate:
 
     def admits_member(self, key: PublicKey, now: float) -> bool:
         return self._members.admit(key, now).allowed
+
+    def admits_probe(self, host: IPAddress, now: float) -> bool:
+        return self._probes.admit(host, now).allowed

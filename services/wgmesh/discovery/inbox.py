@@ -1,17 +1,19 @@
-"""From a datagram to a message that may be acted upon, or to the word why not.
+"""From a datagram to a message or a question that may be acted upon, or to the word why not.
 
-In order of cost: a glance at the bytes, the rate of the source, the seal, the sender's own rate, the memory of nonces.
+In order of cost: a glance at the bytes, the rate of the source, the seal, the sender's own rate (a question has no
+sender but its address), the memory of nonces.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wgmesh.core.announcement import Announcement, Goodbye, decode_announcement, decode_goodbye
 from wgmesh.core.envelope import MessageType, Opened, open_envelope
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.core.probe import Probe, decode_probe
 from wgmesh.discovery.gate import Gate
 from wgmesh.discovery.replay import NonceMemory, Novelty, Stamp
 
@@ -63,7 +65,7 @@ class Inbox:
         self._gate = gate
         self._nonces = NonceMemory()
 
-    def open(self, data: bytes, source: Endpoint, own_key: PublicKey, now: float) -> Message:
+    def open(self, data: bytes, source: Endpoint, own_key: PublicKey, now: float) -> Message | Probe:
         """Opens one datagram. Raises Rejected."""
         if not self._gate.looks_like_envelope(data):
             raise Rejected(Rejection.NOT_OURS)
@@ -71,30 +73,43 @@ class Inbox:
             raise Rejected(Rejection.RATE_LIMITED)
         try:
             opened = open_envelope(data, self._gossip_key, now)
-            message = self._decode(opened)
+            content = decode_probe(opened.payload) if opened.type == MessageType.PROBE else _decode(opened)
         except MalformedMessage as error:
             raise Rejected(_reason(error)) from None
-        if message.sender == own_key:
+        if isinstance(content, Probe):
+            return self._question(content, opened, source, now)
+        if content.sender == own_key:
             raise Rejected(Rejection.OWN)
-        if not self._gate.admits_member(message.sender, now):
+        if not self._gate.admits_member(content.sender, now):
             raise Rejected(Rejection.RATE_LIMITED)
         novelty = self._nonces.judge(opened.nonce, source, now)
         if novelty is Novelty.REPLAYED:
             raise Rejected(Rejection.REPLAYED)
-        return Message(message.type, message.sender, message.body, message.stamp, novelty)
+        return replace(content, novelty=novelty)
 
-    def _decode(self, opened: Opened) -> Message:
-        if opened.type == MessageType.GOODBYE:
-            goodbye = decode_goodbye(opened.payload)
-            return Message(MessageType.GOODBYE, goodbye.public_key, goodbye, Stamp(opened.timestamp), Novelty.NEW)
-        if opened.type not in _ANNOUNCEMENTS:
-            raise Rejected(Rejection.TYPE)  # of a later version, or of another service
-        body = decode_announcement(opened.payload).announcement
-        extension = body.extension
-        stamp = Stamp(opened.timestamp)
-        if extension is not None:
-            stamp = Stamp(opened.timestamp, extension.boot, extension.sequence)
-        return Message(MessageType(opened.type), body.public_key, body, stamp, Novelty.NEW)
+    def _question(self, probe: Probe, opened: Opened, source: Endpoint, now: float) -> Probe:
+        """Each is answered once: whoever asks again seals a new one."""
+        if not self._gate.admits_probe(source.host, now):
+            raise Rejected(Rejection.RATE_LIMITED)
+        if self._nonces.judge(opened.nonce, source, now) is not Novelty.NEW:
+            raise Rejected(Rejection.REPLAYED)
+        return probe
+
+
+def _decode(opened: Opened) -> Message:
+    if opened.type == MessageType.GOODBYE:
+        goodbye = decode_goodbye(opened.payload)
+        return Message(MessageType.GOODBYE, goodbye.public_key, goodbye, Stamp(opened.timestamp), Novelty.NEW)
+    if opened.type == MessageType.PROBE_REPLY:
+        raise Rejected(Rejection.UNSOLICITED)  # a running node asks with a HELLO
+    if opened.type not in _ANNOUNCEMENTS:
+        raise Rejected(Rejection.TYPE)  # of a later version, or of another service
+    body = decode_announcement(opened.payload).announcement
+    extension = body.extension
+    stamp = Stamp(opened.timestamp)
+    if extension is not None:
+        stamp = Stamp(opened.timestamp, extension.boot, extension.sequence)
+    return Message(MessageType(opened.type), body.public_key, body, stamp, Novelty.NEW)
 
 
 def _reason(error: MalformedMessage) -> Rejection:

@@ -1,6 +1,7 @@
 """What each message does, by type and by the way it came.
 
-exchange  HELLO (always answered), REPLY (to ours only), GOODBYE (doubted), ANNOUNCE (through the tunnel only)
+exchange  HELLO (always answered), REPLY (to ours only), GOODBYE (doubted), ANNOUNCE (through the tunnel only),
+          PROBE (answered and forgotten)
 LAN       ANNOUNCE, from the subnet it arrived on
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 from wgmesh.core.announcement import Announcement
 from wgmesh.core.envelope import MessageType
 from wgmesh.core.model import CandidateSource, Endpoint
+from wgmesh.core.probe import Probe
 from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.contacts import Origin
 from wgmesh.discovery.farewells import FRESHNESS_S
@@ -41,12 +43,20 @@ class Reception:
         if own is None:
             return  # who we are is not known yet, so neither is whom this comes from
         message = self._inbox.open(data, source, own.public_key, now)
-        if channel:
+        if isinstance(message, Probe):
+            self._on_probe(message, source, now, channel)
+        elif channel:
             self._on_lan(message, data, source, now, channel)
         elif isinstance(message.body, Announcement):
             self._on_exchange(message, message.body, source, now)
         elif message.novelty is Novelty.NEW:
             self._on_goodbye(message, source, now)
+
+    def _on_probe(self, probe: Probe, source: Endpoint, now: float, channel: str) -> None:
+        if channel:
+            raise Rejected(Rejection.UNEXPECTED)  # one multicast datagram must not make a whole LAN answer
+        state = self._state
+        state.outbox.send(Transmit(state.announcer.probe_reply(probe, source, now), source))
 
     def _on_exchange(self, message: Message, body: Announcement, source: Endpoint, now: float) -> None:
         is_new = message.novelty is Novelty.NEW

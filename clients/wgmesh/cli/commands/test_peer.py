@@ -24,8 +24,9 @@ NO_ANSWER_CAUSES = "The node is down or has another secret, or a firewall or NAT
 def command(peer: str, as_json: bool, **options: Any) -> None:
     """Asks an address whether a member of the mesh answers there, and how this machine looks from there.
 
-    The running node asks. With --secret or --secret-file, or where no node runs and a secret is found, the command asks
-    by itself. The question changes nothing on the other side.
+    The running node asks, and it and the node that answers know each other from then on. With --secret or
+    --secret-file, or where no node runs and a secret is found, the command asks by itself, which changes nothing on
+    the other side.
     """
     from wgmesh.cli.render import probe_text, probe_value
 
