@@ -62,6 +62,9 @@ class FakeDevice:
     async def observe(self) -> ObservedDevice | None:
         return self.look()
 
+    async def refresh(self, last: ObservedDevice) -> ObservedDevice | None:
+        return self.look()
+
     async def foreign_routes(self) -> ForeignRoutes:
         return self.foreign
 

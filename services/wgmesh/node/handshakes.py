@@ -20,7 +20,7 @@ PASSIVE_NATIVE_S = (
     1.5  # several hurried tries of the other side; then it is probably behind a NAT that needs our packet
 )
 PASSIVE_FOREIGN_S = 6.0  # upstream configures its peers on a 5 s tick and initiates by itself
-HURRY_GAPS_S = (0.12, 0.3, 0.8, 2.0, 4.0)  # the first for a responder a moment late, the others for slow paths
+HURRY_GAPS_S = (0.12, 0.5, 1.5, 4.0)  # the first for a responder a moment late, the others for slow paths
 RETRY_GAP_S = 6.0  # above WireGuard's own retry of 5 s, so that it is used before the next candidate is tried
 TRIES_ON_BEST = 2  # before other candidates are tried: the first try often comes before the responder is ready
 

@@ -65,6 +65,9 @@ class SimDevice:
     async def observe(self) -> ObservedDevice | None:
         return self.look()
 
+    async def refresh(self, last: ObservedDevice) -> ObservedDevice | None:
+        return self.look()
+
     async def foreign_routes(self) -> ForeignRoutes:
         return self._foreign
 

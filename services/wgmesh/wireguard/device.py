@@ -59,6 +59,9 @@ class Device(Protocol):
     async def observe(self) -> ObservedDevice | None:
         """Looks at everything. None: no such interface exists."""
 
+    async def refresh(self, last: ObservedDevice) -> ObservedDevice | None:
+        """Looks at WireGuard's own part alone and takes link, addresses and routes from `last`."""
+
     async def foreign_routes(self) -> ForeignRoutes:
         """Returns the routes of the main table that are not ours and do not go through our interface."""
 

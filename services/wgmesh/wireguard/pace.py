@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from wgmesh.core.model import ObservedDevice
+
 BURST_S = 3.0  # a first handshake takes one round trip; one that got lost is tried again only after 5 s
 BURST_INTERVAL_S = 0.05
 ACTIVE_INTERVAL_S = 1.0
 IDLE_INTERVAL_S = 2.0
 IDLE_AFTER_LOOKS = 5  # unchanged looks in a row
 FULL_LOOK_INTERVAL_S = 30.0  # addresses and routes change only by hand: seen within this time
+
+
+def same_but_counters(one: ObservedDevice | None, other: ObservedDevice | None) -> bool:
+    """Whether two looks differ in nothing but bytes received and sent."""
+    return _without_counters(one) == _without_counters(other)
+
+
+def _without_counters(device: ObservedDevice | None) -> ObservedDevice | None:
+    if device is None:
+        return None
+    return replace(device, peers=tuple(replace(peer, rx_bytes=0, tx_bytes=0) for peer in device.peers))
 
 
 class Pace:

@@ -30,6 +30,7 @@ from wgmesh.node.settings import NodeSettings
 from wgmesh.runtime.service import Shell
 from wgmesh.runtime.snapshots import SnapshotCell
 
+COALESCE_S = 0.03  # between two turns: a burst of news is one turn, and a lone piece of news waits for nothing
 RETRY_S = 0.3  # after a failed call: a killed service is back in less than a second
 
 
@@ -117,6 +118,7 @@ class Turns:
                     await self._due.wait()
             self._due.clear()
             yield
+            await asyncio.sleep(COALESCE_S)
 
     def _wait_s(self) -> float:
         if self._problem:

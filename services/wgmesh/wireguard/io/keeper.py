@@ -15,7 +15,10 @@ from wgmesh.runtime.logs import BoundLogger
 from wgmesh.runtime.snapshots import SnapshotCell
 from wgmesh.wireguard.io.backend import LinuxDevice
 from wgmesh.wireguard.io.identity_store import IdentityStore
+from wgmesh.wireguard.pace import same_but_counters
 from wgmesh.wireguard.reconciler import Reconciler
+
+COUNTERS_EVERY_S = 1.0  # bytes alone wake nobody more often: liveness asks whether they grew in minutes
 
 _tracer = telemetry.tracer("wgmesh.wireguard")
 
@@ -34,6 +37,7 @@ class DeviceKeeper:
         self._reconciler = Reconciler(device, stored.public_key, stored.listen_port)
         self._turn = asyncio.Lock()  # netlink answers of two askers would mix, and turns must not interleave
         self._said: frozenset[str] = frozenset()
+        self._published_at = 0.0
         self.snapshots = SnapshotCell(DeviceSnapshot(0, self._identity()))
         self.changed = asyncio.Event()
 
@@ -41,13 +45,13 @@ class DeviceKeeper:
         """Brings the device to the desired state, stores addresses and port, and publishes what came out."""
         async with self._turn:
             with _tracer.start_as_current_span("device.apply", attributes={"peers": len(desired.peers)}) as span:
-                turn = await self._reconciler.turn(desired, time.time())
+                turn = await self._reconciler.turn(desired, time.time(), self.snapshots.value.device)
                 outcome = turn.outcome
                 span.set_attribute("actions", len(outcome.actions))
                 span.set_attribute("refused_routes", len(outcome.refused_routes))
                 span.set_attribute("peer_failures", len(outcome.peer_failures))
             self._remember(desired)
-            self._publish(outcome.device)
+            self._publish(outcome.device, at_once=True)
         if outcome.actions:
             self.changed.set()
             self._log.info("device changed", actions=len(outcome.actions), peers=len(desired.peers))
@@ -63,20 +67,24 @@ class DeviceKeeper:
         """Removes the device with all it has."""
         async with self._turn:
             await self._reconciler.remove()
-            self._publish(None)
+            self._publish(None, at_once=True)
 
     async def look(self, *, full: bool) -> bool:
         """Looks at the device and publishes what changed; returns whether something did."""
         async with self._turn:
             last = self.snapshots.value.device
             seen = await self._device.observe() if full or last is None else await self._device.refresh(last)
-            return self._publish(seen)
+            return self._publish(seen, at_once=False)
 
-    def _publish(self, device: ObservedDevice | None) -> bool:
+    def _publish(self, device: ObservedDevice | None, *, at_once: bool) -> bool:
         last = self.snapshots.value
         identity = self._identity()
         if last.revision and device == last.device and identity == last.identity:
             return False
+        now = time.monotonic()
+        if not at_once and same_but_counters(device, last.device) and now - self._published_at < COUNTERS_EVERY_S:
+            return False
+        self._published_at = now
         self.snapshots.publish(DeviceSnapshot(last.revision + 1, identity, device))
         return True
 
