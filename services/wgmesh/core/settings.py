@@ -13,7 +13,8 @@ DEFAULT_LISTEN_PORT = 51820  # the port that upstream and WireGuard's own docume
 DEFAULT_MTU = 1420  # 1500 minus 80 bytes of outer IPv6, UDP and WireGuard headers
 DEFAULT_STATE_DIR = Path("/var/lib/wgmesh")
 DEFAULT_RUNTIME_DIR = Path("/run/wgmesh")
-DEFAULT_STUN_SERVERS = ("stun.l.google.com:19302", "stun.cloudflare.com:3478")  # two providers, so two different addresses
+# two providers, so two different addresses
+DEFAULT_STUN_SERVERS = ("stun.l.google.com:19302", "stun.cloudflare.com:3478")
 
 
 @dataclass(frozen=True, slots=True)
