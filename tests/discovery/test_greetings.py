@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
 from support.discovery_wire import (
-    LAN_CHANNEL,
     START,
     Wire,
     kind,
@@ -77,18 +77,49 @@ def test_a_probe_reports_who_answers_and_who_does_not() -> None:
 
 
 def test_a_node_on_the_same_host_with_another_port_is_found() -> None:
-    """Two nodes share one address: the second could not have the mesh's port."""
+    """Two nodes share one address: the second could not have the mesh's port, and says so."""
     wire = Wire()
     one = wire.add("192.168.1.1")
-    wire.remove(one)
-    two = wire.add("192.168.1.1", number=2)
-    two.core.set_exchange_port(60000, wire.now)
-    wire.inject(one, next(each.data for each in two.sent if each.channel), "192.168.1.1:51830", LAN_CHANNEL)
-    assert two.key in one.peers() and one.peers()[two.key].control_endpoint is None
-    hello = next(each.data for each in one.sent if each.channel)
-    wire.inject(two, hello, "192.168.1.1:51830", LAN_CHANNEL)
-    asked = next(each for each in two.sent if kind(each) == "HELLO")
-    wire.nodes.clear()
-    one.core.handle_datagram(asked.data, Endpoint.parse("192.168.1.1:60000"), wire.now)
-    back = [each for each in iter(one.core.poll_transmit, None) if not each.channel]
-    assert ("HELLO", "192.168.1.1:60000") in [(kind(each), str(each.to)) for each in back]
+    two = wire.add("192.168.1.1", number=2, port=60000)
+    three = wire.add("192.168.1.3")
+    for node in (one, two, three):
+        others = {other.key: other.address for other in (one, two, three) if other is not node}
+        assert {key: peer.control_endpoint for key, peer in node.peers().items()} == others
+
+
+def test_a_peer_with_another_port_is_refreshed_there_in_the_tunnel_and_outside() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2", port=60000)
+    one.sent.clear()
+    for is_open in (True, False):
+        wire.drop = lambda sender, transmit, is_open=is_open: (
+            bool(transmit.channel)
+            or (  # type: ignore[misc]
+                not is_open and transmit.to.host == two.description.mesh_ipv4
+            )
+        )
+        prove(wire, one, two)
+        wire.advance(60.0)
+    asked = {str(each.to) for each in one.sent if kind(each) == "HELLO"}
+    assert asked == {f"{two.description.mesh_ipv4}:60000", "192.168.1.2:60000"}
+
+
+def test_a_peer_that_starts_anew_on_another_port_is_asked_there() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2", port=60000)
+    assert one.peers()[two.key].control_endpoint == two.address
+    wire.remove(two)
+    wire.advance(2.0)
+    anew = wire.add("192.168.1.2", port=60001)
+    wire.advance(1.0)
+    assert one.peers()[two.key].control_endpoint == anew.address
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, "60000", 1.5, True])
+def test_a_port_that_is_none_leaves_the_announcement_without_extension(port: object) -> None:
+    wire = Wire()
+    one = wire.add("192.168.1.1")
+    extension = {"v": 1, "boot": "00" * 8, "seq": 1, "exchange_port": port}
+    go = GoPeer(9, "192.168.1.9", {"wgmesh": extension})
+    wire.inject(one, go.hello(wire.now), go.source)
+    assert not one.peers()[go.key].native

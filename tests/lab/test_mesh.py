@@ -7,7 +7,7 @@ import json
 import time
 
 import pytest
-from support.meshes import StartMesh, the_peer
+from support.meshes import CONNECTED, StartMesh, the_peer
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.pinger import Pinger, Target
@@ -143,6 +143,22 @@ def test_two_meshes_on_one_machine_live_side_by_side(fabric: Fabric) -> None:
     wait_for_full_mesh(one)
     wait_for_full_mesh(two)
     assert one[0].wait_until_ready().listen_port != two[0].wait_until_ready().listen_port
+
+
+def test_two_nodes_of_one_mesh_on_one_machine_and_a_third_elsewhere_all_connect(fabric: Fabric) -> None:
+    """Only one of the two can have the mesh's exchange port; the other says where it listens instead."""
+    secret = new_secret()
+    host, elsewhere = fabric.add_hosts(["a", "c"])
+    nodes = [MeshNode(host, secret), MeshNode(host, secret, interface="wg1"), MeshNode(elsewhere, secret)]
+    for node in nodes:
+        node.start()
+        node.wait_until_ready()
+    assert len({node.wait_until_ready().exchange_port for node in nodes[:2]}) == 2
+    wait_for(
+        lambda: all([peer.state for peer in node.peers()] == [CONNECTED] * 2 for node in nodes),
+        20.0,
+        "each node is connected to the two others",
+    )
 
 
 @pytest.mark.parametrize("loss_percent", [20])

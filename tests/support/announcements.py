@@ -51,6 +51,7 @@ extensions = st.builds(
     st.integers(0, 2**63 - 1),
     st.lists(endpoints, max_size=16).map(tuple),
     st.sampled_from(["", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]),
+    st.none() | ports,
 )
 announcements = st.builds(
     Announcement,

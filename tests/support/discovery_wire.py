@@ -36,6 +36,7 @@ class Node:
     core: DiscoveryCore
     description: SelfDescription
     host: str
+    port: int = KEYS.gossip_port
     events: list[Event] = field(default_factory=list)
     sent: list[Transmit] = field(default_factory=list)
 
@@ -45,7 +46,7 @@ class Node:
 
     @property
     def address(self) -> Endpoint:
-        return Endpoint.of(self.host, KEYS.gossip_port)
+        return Endpoint.of(self.host, self.port)
 
     def peers(self) -> dict[PublicKey, Peer]:
         return {peer.public_key: peer for peer in self.core.snapshot().peers}
@@ -78,16 +79,18 @@ class Wire:
         ipv6: bool = True,
         set_self: bool = True,
         interface: str | None = None,
+        port: int = KEYS.gossip_port,
     ) -> Node:
-        """Starts a node. `number` makes its key; without it every address has its own."""
+        """Starts a node. `number` makes its key; without it every address has its own. `port` is its exchange port."""
         number = int(host.rpartition(".")[2]) if number is None else number
         rng = random.Random(number)
         settings = DiscoverySettings(
             SECRET, "wg0", Path("/nonexistent"), f"node-{number}", lan=lan, gossip=gossip, ipv6=ipv6
         )
         core = DiscoveryCore(settings, Randomness(rng.randbytes, rng.random), rng.randbytes(8))
-        node = Node(core, describe(number), host)
-        self.nodes[host] = node
+        node = Node(core, describe(number), host, port)
+        self.nodes[host if port == KEYS.gossip_port else str(node.address)] = node
+        core.set_exchange_port(port, self.now)
         address = ipaddress.ip_interface(interface or f"{host}/24")
         core.set_interfaces([LanInterface("eth0", 2, (address,))], self.now)
         if set_self:
@@ -97,7 +100,7 @@ class Wire:
 
     def remove(self, node: Node) -> None:
         """Kills a node: nothing more is heard of it."""
-        del self.nodes[node.host]
+        self.nodes = {name: each for name, each in self.nodes.items() if each is not node}
 
     def settle(self) -> None:
         """Moves datagrams until nobody has anything to say at this instant."""
@@ -149,8 +152,8 @@ class Wire:
                 node.core.handle_datagram(transmit.data, source, self.now, transmit.channel)
             elif transmit.to == node.address:
                 node.core.handle_datagram(transmit.data, sender.address, self.now)
-            elif transmit.to.host == node.description.mesh_ipv4:
-                source = Endpoint(sender.description.mesh_ipv4, KEYS.gossip_port)
+            elif transmit.to == Endpoint(node.description.mesh_ipv4, node.port):
+                source = Endpoint(sender.description.mesh_ipv4, sender.port)
                 node.core.handle_datagram(transmit.data, source, self.now)
 
 

@@ -62,13 +62,15 @@ class Extension:
     """What only our own nodes say.
 
     `boot` names the run of the sender's process and `sequence` grows with every message in it, so that an old message
-    never undoes a newer one. `candidates` are all addresses of the sender's WireGuard port, best first.
+    never undoes a newer one. `candidates` are all addresses of the sender's WireGuard port, best first. `exchange_port`
+    is where the sender listens, None where that is the mesh's own exchange port.
     """
 
     boot: bytes
     sequence: int
     candidates: tuple[Endpoint, ...] = ()
     traceparent: str = ""
+    exchange_port: int | None = None
     version: int = EXTENSION_VERSION
 
 
@@ -211,6 +213,7 @@ def _encode_extension(extension: Extension | None) -> dict[str, object]:
         "seq": extension.sequence,
         **_unless_empty("candidates", [str(candidate) for candidate in extension.candidates[:MAX_CANDIDATES]]),
         **_unless_empty("traceparent", extension.traceparent),
+        **_unless_empty("exchange_port", extension.exchange_port),
     }
 
 
@@ -227,6 +230,7 @@ def _decode_extension(value: object) -> Extension:
         sequence=_natural(members, "seq"),
         candidates=_each(members, "candidates", MAX_CANDIDATES, _decode_endpoint, []),
         traceparent=traceparent,
+        exchange_port=_port(members, "exchange_port") if "exchange_port" in members else None,
         version=_natural(members, "v"),
     )
 
@@ -277,6 +281,13 @@ def _natural(members: Members, name: str) -> int:
     value = members.integer(name)
     if value < 0:
         raise MalformedMessage(f"{name}: negative")
+    return value
+
+
+def _port(members: Members, name: str) -> int:
+    value = members.integer(name)
+    if not 1 <= value <= 65535:
+        raise MalformedMessage(f"{name}: not a port")
     return value
 
 

@@ -48,6 +48,8 @@ class Announcer:
         self._rotation = Rotation()
         self._interfaces: tuple[LanInterface, ...] = ()
         self.description: SelfDescription | None = None
+        self.exchange_port: int | None = None
+        """Where we listen, None where that is the mesh's own exchange port."""
 
     def set_interfaces(self, interfaces: Iterable[LanInterface]) -> None:
         self._interfaces = tuple(interfaces)
@@ -103,7 +105,9 @@ class Announcer:
             introducer=description.introducer,
             routable_networks=description.routable_networks,
             nat_type=description.nat_type,
-            extension=Extension(self._boot, next(self._sequence), self.own_candidates()),
+            extension=Extension(
+                self._boot, next(self._sequence), self.own_candidates(), exchange_port=self.exchange_port
+            ),
         )
 
     def _endpoint_for(self, to: Endpoint | None) -> AdvertisedEndpoint:

@@ -130,6 +130,7 @@ class DiscoveryCore:
     def set_exchange_port(self, port: int, now: float) -> None:
         """Sets the port that the exchange socket really has."""
         self._exchange_port = port
+        self._state.announcer.exchange_port = None if port == self.gossip_port else port
         self._publish(now)
 
     def set_layer(self, name: str, state: LayerState, detail: str, now: float) -> None:
@@ -177,7 +178,7 @@ class DiscoveryCore:
         data = state.announcer.goodbye(now)
         addresses = {self._greetings.control_address(record, now) for record in state.table.records()}
         addresses |= {
-            Endpoint(record.facts.mesh_ipv4, self.gossip_port)
+            self._greetings.tunnel_address(record)
             for record in state.table.records()
             if record.is_proven(now) and record.control_endpoint is None
         }
@@ -274,7 +275,7 @@ class DiscoveryCore:
         if not proven or not state.announcer.own_candidates():
             return
         record = proven[min(int(self._random_unit() * len(proven)), len(proven) - 1)]
-        to = Endpoint(record.facts.mesh_ipv4, self.gossip_port)
+        to = self._greetings.tunnel_address(record)
         state.outbox.send(Transmit(state.announcer.announce(to, now, self._greetings.known_to(record.key)), to))
 
     def _settle(self, now: float) -> None:

@@ -63,15 +63,14 @@ class Greetings:
 
     def refresh(self, record: PeerRecord, now: float) -> None:
         """Lets a peer hear from us: through the tunnel while that works, else outside."""
-        through_tunnel = Endpoint(record.facts.mesh_ipv4, self._state.gossip_port)
+        through_tunnel = self.tunnel_address(record)
         is_open = record.is_proven(now) and self._state.rules.is_in_mesh(through_tunnel.host)
         if not (is_open and self.ask(through_tunnel, Purpose.REFRESH, now, record.key, share=True)):
             self._refresh_outside(record, now)
 
     def confirm(self, record: PeerRecord, now: float) -> None:
         """Asks a peer that seems to have left, everywhere it was, with a HELLO that nobody can have answered yet."""
-        targets = [Endpoint(record.facts.mesh_ipv4, self._state.gossip_port), self.control_address(record, now)]
-        for target in targets:
+        for target in (self.tunnel_address(record), self.control_address(record, now)):
             if target is not None:
                 self._state.exchange.take_by_address(target)
                 self.ask(target, Purpose.CONFIRM, now, record.key, CONFIRM_S)
@@ -81,7 +80,11 @@ class Greetings:
         if record.control_endpoint is not None:
             return record.control_endpoint
         best = record.candidates.best_first(now)[:1]
-        return Endpoint(best[0].endpoint.host, self._state.gossip_port) if best else None
+        return Endpoint(best[0].endpoint.host, self._state.exchange_port_of(record)) if best else None
+
+    def tunnel_address(self, record: PeerRecord) -> Endpoint:
+        """Where a peer listens for exchange messages inside the tunnel."""
+        return Endpoint(record.facts.mesh_ipv4, self._state.exchange_port_of(record))
 
     def handle_reply(self, message: Message, body: Announcement, source: Endpoint, now: float) -> None:
         """Takes a REPLY to a HELLO of ours. Raises Rejected for any other."""
@@ -151,7 +154,7 @@ class Greetings:
             self._refresh_outside(record, now)
             return
         for candidate in record.candidates.best_first(now):
-            address = Endpoint(candidate.endpoint.host, state.gossip_port)
+            address = Endpoint(candidate.endpoint.host, state.exchange_port_of(record))
             if address != attempt.target:
                 state.contacts.add(address, Origin.SECOND_HAND, now, record.key)
 

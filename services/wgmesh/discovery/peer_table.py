@@ -32,6 +32,8 @@ class PeerFacts:
     introducer: bool = False
     nat_type: str = ""
     native: bool = False
+    exchange_port: int | None = None
+    """Where it listens, None where that is the mesh's own exchange port."""
 
 
 class Change(StrEnum):
@@ -141,6 +143,8 @@ class PeerTable:
         record.candidates.replace(announced, CandidateSource.ANNOUNCED, now)
         if record.facts != facts or record.direct_seen_at is None or before != record.candidates.endpoints():
             change = _greater(change, Change.CONTENT)
+        if record.facts.exchange_port != facts.exchange_port:
+            record.control_endpoint = None  # it has started anew, and listens elsewhere
         record.facts = facts
         record.direct_seen_at = now
         return _greater(change, _label(record, method))

@@ -115,7 +115,8 @@ class Reception:
         self._roster.add_candidate(key, endpoint, CandidateSource.LAN, now)
         record = state.table.get(key)
         if is_new_address or (record is not None and record.control_endpoint is None):
-            state.contacts.add(Endpoint(source.host, state.gossip_port), Origin.HEARD, now, key, eager=is_first)
+            port = state.gossip_port if record is None else state.exchange_port_of(record)
+            state.contacts.add(Endpoint(source.host, port), Origin.HEARD, now, key, eager=is_first)
         if is_first:
             state.lan.hurry(channel, now)
 

@@ -183,4 +183,5 @@ def _facts(body: Announcement) -> PeerFacts:
         introducer=body.introducer,
         nat_type=body.nat_type,
         native=body.extension is not None,
+        exchange_port=None if body.extension is None else body.extension.exchange_port,
     )

@@ -15,7 +15,7 @@ from wgmesh.discovery.events import Event, PeersChanged
 from wgmesh.discovery.exchange import Exchange
 from wgmesh.discovery.farewells import Farewells
 from wgmesh.discovery.lan import LanAnnouncements
-from wgmesh.discovery.peer_table import Change, PeerTable
+from wgmesh.discovery.peer_table import Change, PeerRecord, PeerTable
 from wgmesh.discovery.replay import SenderClocks
 from wgmesh.discovery.tombstones import Tombstones
 
@@ -100,3 +100,7 @@ class DiscoveryState:
         self.outbox = Outbox()
         self.witnesses: dict[PublicKey, Witness] = {}
         self.heard_at: dict[str, float] = {}
+
+    def exchange_port_of(self, record: PeerRecord) -> int:
+        """Where a peer listens: it says so where another program has the mesh's port."""
+        return record.facts.exchange_port or self.gossip_port

@@ -198,6 +198,6 @@ class Station:
             self._core.set_layer("exchange", LayerState.RUNNING, f"port {port}", now)
             return
         expected = self._core.gossip_port
-        detail = f"port {expected} is taken, listening on {port}: peers may not reach us first"
+        detail = f"port {expected} is taken, listening on {port}: upstream peers may not reach us first"
         self._log.warning("exchange port taken", port=expected, instead=port)
         self._core.set_layer("exchange", LayerState.DEGRADED, detail, now)
