@@ -12,6 +12,7 @@ from wgmesh.convert.scalar import (
     preshared_key,
     public_key,
     seconds,
+    text,
     texts,
     timestamp,
 )
@@ -47,15 +48,15 @@ def desired_peer_from_proto(message: device_pb2.DesiredPeer) -> DesiredPeer:
         public_key=public_key(message.public_key),
         preshared_key=preshared_key(message.preshared_key),
         endpoint=endpoint_from_proto(message, "endpoint"),
-        allowed_ips=frozenset(network(text) for text in message.allowed_ips),
-        routable_networks=frozenset(network(text) for text in message.routable_networks),
+        allowed_ips=frozenset(network(each) for each in message.allowed_ips),
+        routable_networks=frozenset(network(each) for each in message.routable_networks),
         persistent_keepalive_s=message.persistent_keepalive_seconds,
     )
 
 
 def desired_device_to_proto(device: DesiredDevice) -> device_pb2.DesiredDevice:
     return device_pb2.DesiredDevice(
-        addresses=[str(address) for address in device.addresses],
+        addresses=[text(address) for address in device.addresses],
         listen_port=device.listen_port,
         reserved_ports=sorted(device.reserved_ports),
         mtu=device.mtu,
@@ -66,7 +67,7 @@ def desired_device_to_proto(device: DesiredDevice) -> device_pb2.DesiredDevice:
 def desired_device_from_proto(message: device_pb2.DesiredDevice) -> DesiredDevice:
     """Raises InvalidInput."""
     return DesiredDevice(
-        addresses=tuple(interface_address(text) for text in message.addresses),
+        addresses=tuple(interface_address(each) for each in message.addresses),
         listen_port=message.listen_port,
         reserved_ports=frozenset(message.reserved_ports),
         mtu=message.mtu,
@@ -91,7 +92,7 @@ def observed_peer_from_proto(message: device_pb2.ObservedPeer) -> ObservedPeer:
     return ObservedPeer(
         public_key=public_key(message.public_key),
         endpoint=endpoint_from_proto(message, "endpoint"),
-        allowed_ips=frozenset(network(text) for text in message.allowed_ips),
+        allowed_ips=frozenset(network(each) for each in message.allowed_ips),
         persistent_keepalive_s=message.persistent_keepalive_seconds,
         handshake_at=seconds(message, "handshake_time"),
         rx_bytes=message.rx_bytes,
@@ -106,7 +107,7 @@ def observed_device_to_proto(device: ObservedDevice | None) -> device_pb2.Observ
         name=device.name,
         backend=device.backend,
         listen_port=device.listen_port,
-        addresses=[str(address) for address in device.addresses],
+        addresses=[text(address) for address in device.addresses],
         mtu=device.mtu,
         peers=[observed_peer_to_proto(peer) for peer in device.peers],
         routes=texts(device.routes),
@@ -119,10 +120,10 @@ def observed_device_from_proto(message: device_pb2.ObservedDevice) -> ObservedDe
         name=message.name,
         backend=message.backend,
         listen_port=message.listen_port,
-        addresses=tuple(interface_address(text) for text in message.addresses),
+        addresses=tuple(interface_address(each) for each in message.addresses),
         mtu=message.mtu,
         peers=tuple(observed_peer_from_proto(peer) for peer in message.peers),
-        routes=frozenset(network(text) for text in message.routes),
+        routes=frozenset(network(each) for each in message.routes),
     )
 
 

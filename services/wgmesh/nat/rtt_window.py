@@ -8,7 +8,7 @@ from collections import deque
 WINDOW_S = 600.0  # as upstream's summary: ten minutes in five age buckets
 AGE_BUCKETS = 5
 BUCKET_S = WINDOW_S / AGE_BUCKETS
-SAMPLES_PER_BUCKET_MAX = 256  # one probe in 15 s gives eight; the bound is for a peer that flaps
+SAMPLES_PER_BUCKET_MAX = 256  # one probe in 30 s gives four; the bound is for a peer that flaps
 
 QUANTILES = (0.5, 0.95, 0.99)
 

@@ -9,7 +9,7 @@ from wgmesh.core.model import ObservedDevice
 BURST_S = 3.0  # a first handshake takes one round trip; one that got lost is tried again only after 5 s
 BURST_INTERVAL_S = 0.05
 ACTIVE_INTERVAL_S = 1.0
-IDLE_INTERVAL_S = 2.0
+IDLE_INTERVAL_S = 5.0  # nothing is missed: a handshake that comes late only shows its age late
 IDLE_AFTER_LOOKS = 5  # unchanged looks in a row
 FULL_LOOK_INTERVAL_S = 30.0  # addresses and routes change only by hand: seen within this time
 

@@ -31,6 +31,7 @@ from wgmesh.runtime.service import Shell
 from wgmesh.runtime.snapshots import SnapshotCell
 
 COALESCE_S = 0.03  # between two turns: a burst of news is one turn, and a lone piece of news waits for nothing
+COALESCE_TURNS = 2.0  # the same, in lengths of the last turn: on a loaded machine turns must not eat what is left
 RETRY_S = 0.3  # after a failed call: a killed service is back in less than a second
 
 
@@ -98,13 +99,11 @@ class Turns:
         async for _ in self._turn_times():
             if self._world is None or self._composer is None:
                 continue
-            started = time.perf_counter()
             try:
                 await self._turn(self._composer, replace(self._world, peers=self._peers, paths=self._paths))
                 self._note_problem("")
             except MeshError as error:
                 self._note_problem(str(error))
-            self._measurements.turn_took(time.perf_counter() - started)
 
     def _note_problem(self, problem: str) -> None:
         if problem and problem != self._problem:
@@ -117,8 +116,11 @@ class Turns:
                 async with asyncio.timeout(self._wait_s()):  # wait_for of Python 3.11 may swallow a cancellation
                     await self._due.wait()
             self._due.clear()
+            started = time.perf_counter()
             yield
-            await asyncio.sleep(COALESCE_S)
+            took = time.perf_counter() - started
+            self._measurements.turn_took(took)
+            await asyncio.sleep(min(max(COALESCE_S, COALESCE_TURNS * took), RETRY_S))
 
     def _wait_s(self) -> float:
         if self._problem:
