@@ -6,12 +6,7 @@ import ipaddress
 from dataclasses import replace
 
 import pytest
-from support.discovery_wire import (
-    Wire,
-    kind,
-    payload,
-    shared_by,
-)
+from support.discovery_wire import Wire, kind, payload, shared_by
 from support.go_peer import GoPeer
 from wgmesh.core.advertised import AdvertisedEndpoint
 from wgmesh.core.model import Endpoint, PublicKey

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,16 +121,28 @@ def test_the_timeout_is_when_something_is_due(steps: list[tuple[str, int]]) -> N
 
 
 def test_every_peer_is_refreshed_between_forty_and_fifty_seconds() -> None:
-    refreshes = Refreshes(random.Random(2).random)
+    assert all(40.0 < gap < 50.0 for gap in gaps(nobody))
+
+
+def test_who_is_content_is_refreshed_every_three_minutes() -> None:
+    assert all(3 * 40.0 < gap < 4 * 50.0 for gap in gaps(everybody))
+    assert 170.0 < sum(gaps(everybody)) / len(gaps(everybody)) < 190.0
+
+
+def test_who_is_no_longer_content_is_refreshed_at_the_next_turn() -> None:
+    refreshes = Refreshes(middle)
     refreshes.ensure(KEY, 0.0)
-    turns, now = [], 0.0
-    while now < 1000.0:
-        following = refreshes.poll_timeout()
-        assert following is not None
-        now = following
-        turns += [now] * len(refreshes.due(now))
-    gaps = [after - before for before, after in itertools.pairwise(turns)]
-    assert gaps and all(40.0 < gap < 50.0 for gap in gaps)
+    assert refreshes.due(45.0, everybody) == []
+    assert refreshes.due(90.0, nobody) == [KEY]
+    assert refreshes.due(135.0, everybody) == []
+
+
+def test_news_of_ours_reaches_also_who_is_content() -> None:
+    refreshes = Refreshes(middle)
+    refreshes.ensure(KEY, 0.0)
+    refreshes.hurry(1.0)
+    assert refreshes.due(2.0, everybody) == [KEY]
+    assert refreshes.due(47.0, everybody) == []
 
 
 def test_a_change_of_ours_is_told_to_all_soon_and_not_at_one_instant() -> None:
@@ -138,8 +151,8 @@ def test_a_change_of_ours_is_told_to_all_soon_and_not_at_one_instant() -> None:
     for key in keys:
         refreshes.ensure(key, 0.0)
     refreshes.hurry(10.0)
-    assert len(refreshes.due(10.0)) < 30
-    told = sum(len(refreshes.due(10.0 + second / 10)) for second in range(1, 61))
+    assert len(refreshes.due(10.0, nobody)) < 30
+    told = sum(len(refreshes.due(10.0 + second / 10, nobody)) for second in range(1, 61))
     assert told >= 270
 
 
@@ -147,7 +160,30 @@ def test_a_dropped_peer_is_not_refreshed() -> None:
     refreshes = Refreshes(middle)
     refreshes.ensure(KEY, 0.0)
     refreshes.drop(KEY)
-    assert refreshes.due(100.0) == [] and refreshes.poll_timeout() is None
+    assert refreshes.due(100.0, nobody) == [] and refreshes.poll_timeout() is None
+
+
+def gaps(is_content: Callable[[PublicKey], bool]) -> list[float]:
+    """Seconds between the refreshes of one peer, for an hour."""
+    refreshes = Refreshes(random.Random(2).random)
+    refreshes.ensure(KEY, 0.0)
+    turns, now = [], 0.0
+    while now < 3600.0:
+        following = refreshes.poll_timeout()
+        assert following is not None
+        now = following
+        turns += [now] * len(refreshes.due(now, is_content))
+    found = [after - before for before, after in itertools.pairwise(turns)]
+    assert found
+    return found
+
+
+def nobody(key: PublicKey) -> bool:
+    return False
+
+
+def everybody(key: PublicKey) -> bool:
+    return True
 
 
 def middle() -> float:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import replace
 
-from support.discovery_wire import (
-    LAN_CHANNEL,
-    START,
-    Wire,
-    kind,
-)
+from support.discovery_wire import LAN_CHANNEL, START, Wire, kind
 from wgmesh.core.model import CandidateSource, Endpoint
 from wgmesh.discovery.events import PeersChanged, PeerSighted
 from wgmesh.discovery.lan import LanInterface

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.discovery_wire import (
-    START,
-    Wire,
-    kind,
-    prove,
-)
+from support.discovery_wire import START, Node, Wire, kind, prove
 from support.go_peer import GoPeer
 from wgmesh.core.model import Endpoint, PeerProof
 from wgmesh.discovery.events import ProbeAnswered, ProbeFailed
@@ -35,6 +30,38 @@ def test_a_proven_peer_is_refreshed_through_the_tunnel() -> None:
         wire.advance(20.0)
     hellos = [str(each.to.host) for each in one.sent if kind(each) == "HELLO"]
     assert hellos and set(hellos) == {str(two.description.mesh_ipv4)}
+
+
+def test_native_peers_with_a_working_tunnel_say_little_once_nobody_is_new() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
+    assert hello_count(wire, one, two) >= 540 / 50
+    wire.advance(60.0)
+    assert 3 <= hello_count(wire, one, two) <= 4  # every 180 s
+    wire.add("192.168.1.3")
+    assert hello_count(wire, one, two) >= 540 / 50  # there is somebody to speak of
+
+
+def test_a_go_peer_with_a_working_tunnel_hears_from_us_every_minute_for_ever() -> None:
+    wire = Wire()
+    one, go = wire.add("192.168.1.1"), GoPeer(9, "192.168.1.9")
+    wire.inject(one, go.hello(wire.now), go.source)
+    for _ in range(90):
+        one.core.set_self(one.description, [PeerProof(go.key, Endpoint.parse("192.168.1.9:51820"), wire.now)], wire.now)
+        wire.advance(20.0)
+    distinct = {each.data for each in one.sent if kind(each) == "HELLO" and str(each.to) == go.tunnel_source}
+    assert len(distinct) >= 1800 / 50
+
+
+def test_a_native_peer_whose_tunnel_has_died_is_asked_again_within_a_minute() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
+    wire.advance(900.0)
+    hello_count(wire, one, two)
+    wire.advance(180.0)  # no handshake any more
+    one.sent.clear()
+    wire.advance(60.0)
+    assert "192.168.1.2" in {str(each.to.host) for each in one.sent if kind(each) == "HELLO"}
 
 
 def test_a_refresh_that_fails_in_the_tunnel_goes_outside() -> None:
@@ -123,3 +150,13 @@ def test_a_port_that_is_none_leaves_the_announcement_without_extension(port: obj
     go = GoPeer(9, "192.168.1.9", {"wgmesh": extension})
     wire.inject(one, go.hello(wire.now), go.source)
     assert not one.peers()[go.key].native
+
+
+def hello_count(wire: Wire, one: Node, two: Node) -> int:
+    """How many HELLOs a node sends to another in 540 s with a working tunnel."""
+    one.sent.clear()
+    for _ in range(27):
+        prove(wire, one, two)
+        wire.advance(20.0)
+    hosts = (two.host, str(two.description.mesh_ipv4))
+    return sum(kind(each) == "HELLO" and str(each.to.host) in hosts for each in one.sent)

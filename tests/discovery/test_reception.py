@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from support.discovery_wire import (
-    Wire,
-    kind,
-    payload,
-    prove,
-)
+from support.discovery_wire import Wire, kind, payload, prove
 from support.go_peer import GoPeer
 from wgmesh.core.advertised import AdvertisedEndpoint
 from wgmesh.core.model import Endpoint

@@ -5,13 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import replace
 
-from support.discovery_wire import (
-    Wire,
-    cached_peer,
-    payload,
-    prove,
-    shared_by,
-)
+from support.discovery_wire import Wire, cached_peer, payload, prove, shared_by
 from support.go_peer import GoPeer
 from wgmesh.core.model import CandidateSource, Endpoint, LayerState, PeerProof
 from wgmesh.discovery.events import PeerLeft

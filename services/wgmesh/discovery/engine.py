@@ -261,10 +261,7 @@ class DiscoveryCore:
             group = Endpoint(self._keys.multicast_group, self._keys.lan_port)
             state.outbox.send(Transmit(state.announcer.announce_on(interface, now), group, interface.channel))
         self._greetings.ask_contacts(now)
-        for key in state.refreshes.due(now):
-            record = state.table.get(key)
-            if record is not None:
-                self._greetings.refresh(record, now)
+        self._greetings.refresh_peers(now)
         if self._gossip_at is not None and now >= self._gossip_at:
             self._gossip_at = now + GOSSIP_INTERVAL_S
             self._gossip(now)

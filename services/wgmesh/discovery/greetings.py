@@ -15,6 +15,7 @@ from wgmesh.discovery.state import DiscoveryState, Witness
 
 EXCHANGE = "exchange"
 STATIC = "static"
+SETTLED_S = 600.0  # HELLOs carry few known peers each: a newcomer to a mesh of 50 is told of all of them in this time
 
 
 class Greetings:
@@ -61,7 +62,20 @@ class Greetings:
             else:
                 self._state.contacts.failed(contact.address, now)
 
-    def refresh(self, record: PeerRecord, now: float) -> None:
+    def refresh_peers(self, now: float) -> None:
+        """Lets the known peers hear from us, each at its turn."""
+        table = self._state.table
+        for key in self._state.refreshes.due(now, lambda key: self._is_content(table.get(key), now)):
+            record = table.get(key)
+            if record is not None:
+                self._refresh(record, now)
+
+    def _is_content(self, record: PeerRecord | None, now: float) -> bool:
+        """Whether a peer misses nothing when we say little: WireGuard proves us, and nobody is new."""
+        is_settled = now - self._state.joined_at >= SETTLED_S
+        return is_settled and record is not None and record.facts.native and record.is_proven(now)
+
+    def _refresh(self, record: PeerRecord, now: float) -> None:
         """Lets a peer hear from us: through the tunnel while that works, else outside."""
         through_tunnel = self.tunnel_address(record)
         is_open = record.is_proven(now) and self._state.rules.is_in_mesh(through_tunnel.host)

@@ -138,6 +138,7 @@ class Roster:
 
     def _note(self, key: PublicKey, change: Change, layer: str, now: float) -> None:
         if change is Change.NEW_PEER:
+            self._state.joined_at = now
             self._state.outbox.report(PeerSighted(key, layer))
         self._state.outbox.note(change, now)
 

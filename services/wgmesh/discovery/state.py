@@ -100,6 +100,8 @@ class DiscoveryState:
         self.outbox = Outbox()
         self.witnesses: dict[PublicKey, Witness] = {}
         self.heard_at: dict[str, float] = {}
+        self.joined_at = float("-inf")
+        """When a peer was heard of for the first time, most recently."""
 
     def exchange_port_of(self, record: PeerRecord) -> int:
         """Where a peer listens: it says so where another program has the mesh's port."""
