@@ -23,6 +23,7 @@ async def main(shell: Shell, settings: WireGuardSettings) -> None:
     identity = store.load_or_create()
     async with open_device(settings.interface, identity.private_key, settings.state_dir) as device:
         keeper = DeviceKeeper(device, store, identity, shell.log)
+        await device.require_support()
         # Before serving: an interface that is not ours ends the service here, with the reason.
         await keeper.look(full=True)
         servicer = WireGuardServicer(keeper)

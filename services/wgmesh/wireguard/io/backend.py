@@ -16,7 +16,7 @@ from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone, Tunnel, TunnelState
 from wgmesh.wireguard.io.kernel import open_kernel_tunnel
 from wgmesh.wireguard.io.netlink import Link, Links, open_links
-from wgmesh.wireguard.io.userspace import open_userspace_tunnel, socket_path, start_program
+from wgmesh.wireguard.io.userspace import open_userspace_tunnel, program_path, socket_path, start_program
 from wgmesh.wireguard.plan import (
     Action,
     AddAddress,
@@ -110,6 +110,14 @@ class LinuxDevice:
                 await self._ours().set_listen_port(port)
             case _:
                 await self._apply_to_link(action, self._index())
+
+    async def require_support(self) -> None:
+        """Raises NotSupported, with what to install, where neither the kernel nor a program speaks WireGuard.
+
+        Asked at start, so that a host that can never have the device says so at once and not at every turn.
+        """
+        if await self._links.find(self._interface) is None and not await self._links.have_wireguard():
+            program_path()
 
     async def sweep(self) -> None:
         """Removes an interface that an earlier life of ours created and was killed before it got a key."""

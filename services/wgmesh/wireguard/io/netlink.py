@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -101,6 +102,18 @@ class Links:
             if error.code == errno.EOPNOTSUPP:
                 raise NotSupported("This kernel has no WireGuard module.") from None
             raise translate(error, f"create interface {name}") from None
+
+    async def have_wireguard(self) -> bool:
+        """Whether the kernel can make a WireGuard interface, found out by making one for a moment."""
+        name = f"wgtry{os.getpid()}"
+        try:
+            await self.create_wireguard(name)
+        except NotSupported:
+            return False
+        trial = await self.find(name)
+        if trial is not None:
+            await self.delete(trial.index)
+        return True
 
     async def delete(self, index: int) -> None:
         with translated("remove the interface"):
