@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,8 +37,23 @@ def test_each_service_has_only_what_it_needs(node: MeshNode, name: str) -> None:
     assert int(status["CapBnd"], 16) & ~allowed == 0
     assert int(status["CapAmb"], 16) & ~allowed == 0
     assert status["NoNewPrivs"] == "1"
-    assert "0" not in status["Uid"].split()
-    assert "0" not in status["Gid"].split()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_runs_as_an_unprivileged_user_where_such_a_user_can_read_the_program(
+    node: MeshNode, name: str
+) -> None:
+    status = kernel_status(node.service_pids()[name])
+    is_root = "0" in status["Uid"].split()
+    assert is_root is not program_is_readable_for_others()
+    assert ("children share user 0" in node.running_process().output()) is is_root
+
+
+def program_is_readable_for_others() -> bool:
+    """Whether each folder above the interpreter and above this project lets other users through."""
+    places = (Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), Path(__file__).resolve())
+    folders = {folder for place in places for folder in place.parents}
+    return all(folder.stat().st_mode & 0o001 for folder in folders)
 
 
 def test_the_private_key_is_readable_to_its_owner_alone(node: MeshNode) -> None:
