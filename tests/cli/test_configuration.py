@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,16 @@ def test_a_wrong_value_names_where_it_came_from(tmp_path: Path) -> None:
 def test_a_route_into_the_mesh_itself_is_refused(mesh: str) -> None:
     with pytest.raises(InvalidSetting, match=r"--advertise-routes: .* overlaps the mesh's own network"):
         build({"advertise-routes": (mesh,)})
+
+
+def test_more_routes_than_an_announcement_carries_are_refused_with_their_number() -> None:
+    routes = [f"172.16.{number}.0/24" for number in range(100, 140)]
+
+    with pytest.raises(InvalidSetting, match=r"--advertise-routes: 40 networks are given, .* the first \d+;") as raised:
+        build({"advertise-routes": (",".join(routes),)})
+
+    fitting = int(re.findall(r"the first (\d+);", str(raised.value))[0])
+    assert len(build({"advertise-routes": (",".join(routes[:fitting]),)}).advertise_routes) == fitting
 
 
 def test_a_route_may_overlap_the_derived_network_when_another_is_chosen() -> None:

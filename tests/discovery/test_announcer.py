@@ -9,6 +9,8 @@ import pytest
 from support.discovery_wire import Wire, kind, payload, shared_by
 from support.go_peer import GoPeer
 from wgmesh.core.advertised import AdvertisedEndpoint
+from wgmesh.core.announcement import DATAGRAM_BUDGET_BYTES
+from wgmesh.core.announcement_room import fitting_count
 from wgmesh.core.model import Endpoint, PublicKey
 
 
@@ -42,6 +44,31 @@ def test_outside_we_name_the_external_address_and_else_leave_it_to_the_source() 
     assert body.endpoint == AdvertisedEndpoint.of(external[1])
     assert body.extension is not None
     assert body.extension.candidates == (*external, Endpoint.parse("10.0.5.1:51820"))
+
+
+def test_all_networks_are_in_every_announcement_and_candidates_give_way_to_them() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1", port=60000), wire.add("192.168.1.2")
+    go = GoPeer(9, "[2001:db8:1111:1111:1111:1111:1111:1111]")
+    networks = tuple(ipaddress.ip_network(f"192.168.{number}.0/24") for number in range(100, 200))
+    fitting = networks[: fitting_count(networks, "gateway.example.org")]
+    hosts = [f"2001:db8:1111:1111:1111:1111:1111:{number:04x}" for number in range(0x1000, 0x1010)]
+    described = replace(
+        one.description,
+        hostname="gateway.example.org",
+        routable_networks=fitting,
+        nat_type="symmetric",
+        introducer=True,
+        external_endpoints=tuple(Endpoint.of(host, 51820) for host in hosts),
+    )
+    one.sent.clear()
+    one.core.set_self(described, (), wire.now)
+    wire.inject(one, go.hello(wire.now), go.source)
+    wire.advance(60.0)
+    assert {kind(each) for each in one.sent} == {"HELLO", "REPLY", "ANNOUNCE"}
+    assert {payload(wire, each).routable_networks for each in one.sent} == {fitting}
+    assert two.peers()[one.key].routable_networks == fitting
+    assert max(len(transmit.data) for _, transmit in wire.carried) <= DATAGRAM_BUDGET_BYTES
 
 
 @pytest.mark.parametrize("count", [5, 150])

@@ -34,6 +34,17 @@ def test_an_entry_that_is_no_network_is_reported_and_the_others_count() -> None:
     assert request.problems == ("line 1: 'a' is not a network in CIDR form",)
 
 
+def test_more_networks_than_an_announcement_can_carry_are_reported_and_change_nothing() -> None:
+    networks = ",".join(f"192.168.{number}.0/24" for number in range(100, 140))
+
+    request = parse_reload_file(f"log-level=debug\nadvertise-routes={networks}\n", "gateway")
+
+    assert request.advertise_routes is None
+    assert request.log_level == "debug"
+    (problem,) = request.problems
+    assert problem.startswith("line 2: 40 networks are given, and one announcement has room for the first ")
+
+
 def test_host_bits_are_cleared_and_a_default_route_is_refused() -> None:
     request = parse_reload_file("advertise-routes=192.168.7.9/24,0.0.0.0/0,::/0")
 

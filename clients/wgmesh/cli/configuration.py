@@ -14,6 +14,7 @@ from typing import Any
 
 from wgmesh.cli.join_settings import REFUSED, SETTINGS, Setting, setting
 from wgmesh.cli.values import overlapping, parse_host_port, parse_switch
+from wgmesh.core.announcement_room import networks_problem
 from wgmesh.core.errors import InvalidSetting
 from wgmesh.core.keyschedule import MeshKeys, derive
 from wgmesh.core.secret import Secret
@@ -117,6 +118,9 @@ def _check_routes(settings: MeshSettings, keys: MeshKeys) -> None:
     clash = overlapping(settings.advertise_routes, meshes)
     if clash is not None:
         raise InvalidSetting("--advertise-routes", f"{clash[0]} overlaps the mesh's own network {clash[1]}")
+    problem = networks_problem(settings.advertise_routes, settings.hostname)
+    if problem:
+        raise InvalidSetting("--advertise-routes", problem)
 
 
 def _check_stun(merged: Mapping[str, Given], settings: MeshSettings) -> None:

@@ -11,7 +11,6 @@ from wgmesh.core.model import IPNetwork
 LOWEST_MTU = 1280  # RFC 8200, section 5: below it Linux takes IPv6 off a device
 HIGHEST_MTU = 65455  # 65535 minus the 80 bytes of outer IPv6, UDP and WireGuard headers
 LONGEST_MESH_PREFIX = 30  # two host bits, as upstream asks
-MOST_ROUTES = 100  # what an announcement may carry (protocol notes, 6.3)
 LONGEST_HOSTNAME = 253  # the same
 DEFAULT_STUN_PORT = 3478  # RFC 8489, section 9
 
@@ -103,10 +102,7 @@ def parse_routes(text: str) -> tuple[IPNetwork, ...]:
 
     Default routes and networks that no machine can be behind are refused.
     """
-    routes = tuple(dict.fromkeys(_route(item.strip()) for item in text.split(",") if item.strip()))
-    if len(routes) > MOST_ROUTES:
-        raise ValueError(f"{len(routes)} networks are given, {MOST_ROUTES} can be announced")
-    return routes
+    return tuple(dict.fromkeys(_route(item.strip()) for item in text.split(",") if item.strip()))
 
 
 def parse_host_port(text: str, default_port: int) -> str:

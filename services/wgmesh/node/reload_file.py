@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from wgmesh.core.announcement_room import networks_problem
 from wgmesh.core.model import IPNetwork
 
 LOG_LEVELS = ("debug", "info", "warn", "warning", "error")
@@ -23,8 +24,11 @@ class ReloadRequest:
     problems: tuple[str, ...] = ()
 
 
-def parse_reload_file(text: str) -> ReloadRequest:
-    """Parses the file. Never raises: a bad line or a bad network is reported and changes nothing."""
+def parse_reload_file(text: str, hostname: str = "") -> ReloadRequest:
+    """Parses the file. Never raises: a bad line or a bad network is reported and changes nothing.
+
+    `hostname` is the node's, since it takes room in an announcement. Networks that do not fit beside it change nothing.
+    """
     routes: tuple[IPNetwork, ...] | None = None
     level: str | None = None
     problems: list[str] = []
@@ -37,7 +41,11 @@ def parse_reload_file(text: str) -> ReloadRequest:
             case None:
                 problems.append(f"line {number}: expected key=value")
             case "advertise-routes":
-                routes, bad = _networks(value)
+                networks, bad = _networks(value)
+                if problem := networks_problem(networks, hostname):
+                    bad.append(problem)
+                else:
+                    routes = networks
                 problems += [f"line {number}: {problem}" for problem in bad]
             case "log-level" if value.lower() in LOG_LEVELS:
                 level = value.lower()

@@ -24,7 +24,7 @@ class Reloading:
 
     async def reload(self) -> tuple[list[str], list[str]]:
         """Applies the file; returns what changed and what was wrong. Raises NotFound, PermissionDenied."""
-        request = parse_reload_file(self._read())
+        request = parse_reload_file(self._read(), self._settings.hostname)
         problems = list(request.problems)
         changes = self._apply_routes(request)
         if request.log_level is not None:
