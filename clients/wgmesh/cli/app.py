@@ -66,6 +66,7 @@ program = Program(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command in `argv` (default: the process's arguments) and returns its exit code."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines speak of sockets; ours say what it means for the user
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(arguments)
