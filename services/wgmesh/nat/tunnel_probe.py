@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wgmesh.core.model import IPAddress, Peer, PublicKey, SelfDescription
 
-PROBE_GAP_S = 30.0  # fresh enough for a display and for choosing paths; a connection a peer costs both ends a millisecond
+PROBE_GAP_S = 30.0  # fresh enough for a display and for choosing paths; a probe costs both ends a millisecond
 JITTER = 0.2  # of a gap, so that the probes of many peers spread out
 RETRY_GAP_S = 0.25  # a tunnel that is being built is often ready a moment later
 RETRY_GAP_MAX_S = 60.0
