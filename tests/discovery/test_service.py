@@ -45,6 +45,19 @@ async def test_two_services_meet_over_a_static_address_and_remember_each_other(t
     assert (tmp_path / "two" / "wg0-peers.json").exists()  # two never heard a goodbye
 
 
+async def test_whoever_was_met_is_remembered_within_a_second_or_so(tmp_path: Path) -> None:
+    """A process that is killed has no time to save: its next life asks those whom this one has just met."""
+    secret = Secret.generate(os.urandom)
+    async with service(tmp_path / "one", secret) as one, service(tmp_path / "two", secret) as two:
+        await one.set_self(describe(1, secret))
+        await two.set_self(describe(2, secret))
+        await two.probe_address(Endpoint.of("127.0.0.1", await exchange_port(one)), 2.0)
+        cache = tmp_path / "two" / "wg0-peers.json"
+        async with asyncio.timeout(2.5):
+            while not cache.exists() or describe(1, secret).public_key.text not in cache.read_text():
+                await asyncio.sleep(0.02)
+
+
 async def test_a_forgotten_peer_leaves_the_snapshot(tmp_path: Path) -> None:
     secret = Secret.generate(os.urandom)
     async with service(tmp_path / "one", secret) as one, service(tmp_path / "two", secret) as two:

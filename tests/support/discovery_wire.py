@@ -80,12 +80,24 @@ class Wire:
         set_self: bool = True,
         interface: str | None = None,
         port: int = KEYS.gossip_port,
+        keep_interface: bool = False,
+        life: int = 0,
     ) -> Node:
-        """Starts a node. `number` makes its key; without it every address has its own. `port` is its exchange port."""
+        """Starts a node. `number` makes its key; without it every address has its own. `port` is its exchange port.
+
+        A process that starts anew has another `life`, which makes its chances.
+        """
         number = int(host.rpartition(".")[2]) if number is None else number
-        rng = random.Random(number)
+        rng = random.Random(number + 1000 * life)
         settings = DiscoverySettings(
-            SECRET, "wg0", Path("/nonexistent"), f"node-{number}", lan=lan, gossip=gossip, ipv6=ipv6
+            SECRET,
+            "wg0",
+            Path("/nonexistent"),
+            f"node-{number}",
+            lan=lan,
+            gossip=gossip,
+            ipv6=ipv6,
+            keep_interface=keep_interface,
         )
         core = DiscoveryCore(settings, Randomness(rng.randbytes, rng.random), rng.randbytes(8))
         node = Node(core, describe(number), host, port)

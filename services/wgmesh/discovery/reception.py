@@ -75,17 +75,21 @@ class Reception:
         state = self._state
         is_new = message.novelty is Novelty.NEW
         is_news = is_new and state.clocks.is_current(message.sender, message.stamp)
+        is_new_run = state.clocks.is_new_run(message.sender, message.stamp)
         if is_news and self._roster.learn(message, body, EXCHANGE, source, now):
-            self._ask_back(message, source, now)
+            self._ask_back(message, source, now, is_new_run)
         known = self._greetings.known_to(message.sender) if is_new else ()
         state.outbox.send(Transmit(state.announcer.reply(source, now, known), source))
 
-    def _ask_back(self, message: Message, source: Endpoint, now: float) -> None:
+    def _ask_back(self, message: Message, source: Endpoint, now: float, is_new_run: bool) -> None:
         """A HELLO says where its sender seems to be; only an answer of our own proves it (BUG 15)."""
         state = self._state
         record = state.table.get(message.sender)
-        if record is not None and not state.rules.is_in_mesh(source.host) and record.control_endpoint != source:
-            state.contacts.add(source, Origin.HEARD, now, message.sender, eager=record.control_endpoint is None)
+        if record is None or state.rules.is_in_mesh(source.host):
+            return
+        if is_new_run or record.control_endpoint != source:
+            is_eager = is_new_run or record.control_endpoint is None
+            state.contacts.add(source, Origin.HEARD, now, message.sender, eager=is_eager)
 
     def _on_gossip(self, message: Message, body: Announcement, source: Endpoint, now: float) -> None:
         """Gossip travels inside the tunnel, where WireGuard vouches for the source: elsewhere it is a forgery."""
@@ -108,13 +112,14 @@ class Reception:
         body, key = message.body, message.sender
         endpoint = Endpoint(source.host, wireguard_port(body))
         known = state.table.get(key)
-        is_first = known is None or known.direct_seen_at is None
+        is_new_run = state.clocks.is_new_run(key, message.stamp)
+        is_first = known is None or known.direct_seen_at is None or is_new_run
         is_new_address = known is None or endpoint not in known.candidates.endpoints()
         if not self._roster.learn(message, body, LAN, source, now):
             return
         self._roster.add_candidate(key, endpoint, CandidateSource.LAN, now)
         record = state.table.get(key)
-        if is_new_address or (record is not None and record.control_endpoint is None):
+        if is_new_address or is_new_run or (record is not None and record.control_endpoint is None):
             port = state.gossip_port if record is None else state.exchange_port_of(record)
             state.contacts.add(Endpoint(source.host, port), Origin.HEARD, now, key, eager=is_first)
         if is_first:

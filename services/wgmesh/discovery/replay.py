@@ -86,6 +86,11 @@ class SenderClocks:
         newest = self._newest.get(key)
         return newest is None or not stamp.is_before(newest)
 
+    def is_new_run(self, key: PublicKey, stamp: Stamp) -> bool:
+        """Whether a known sender's process has started anew: it may have forgotten everybody."""
+        newest = self._newest.get(key)
+        return newest is not None and bool(stamp.boot) and newest.boot != stamp.boot
+
     def advance(self, key: PublicKey, stamp: Stamp) -> None:
         """Takes a stamp; messages with older ones are not current from here on.
 

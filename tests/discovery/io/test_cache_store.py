@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 from support.vectors import load_vectors
-from wgmesh.core.model import PublicKey
+from wgmesh.core.advertised import AdvertisedEndpoint
+from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.discovery.io.cache_store import CacheStore
 
@@ -42,6 +44,20 @@ async def test_nothing_new_is_not_written(tmp_path: Path) -> None:
     assert path.stat().st_ino == written
 
 
+async def test_a_new_address_is_written_at_once_and_a_new_age_after_minutes(tmp_path: Path) -> None:
+    path = tmp_path / "wg0-peers.json"
+    saved = store(path)
+    await saved.save([PEER], (), 1001.0)
+    await saved.save([replace(PEER, last_seen=1030)], (), 1031.0)
+    assert store(path).load() == (PEER,)
+    moved = replace(PEER, last_seen=1031, endpoint=AdvertisedEndpoint.of(Endpoint.of("192.168.1.9", 51820)))
+    await saved.save([moved], (), 1032.0)
+    assert store(path).load() == (moved,)
+    older = replace(moved, last_seen=1400)
+    await saved.save([older], (), 1400.0)
+    assert store(path).load() == (older,)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"peers": 5}', b"[" * 100_000])
 def test_a_file_that_cannot_be_read_is_a_warning_and_empty(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "wg0-peers.json"
@@ -58,10 +74,16 @@ def test_upstreams_file_is_taken_over(tmp_path: Path) -> None:
     assert str(peer.mesh_ipv4) == "10.189.127.165" and str(peer.endpoint) == "10.88.0.1:51820"
 
 
-async def test_a_disk_that_refuses_is_a_warning(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_is_one_warning_and_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "wg0-peers.json"
+    saved = store(path)
     with capture_logs() as logs:
-        await store(tmp_path / "missing" / "wg0-peers.json").save([PEER], (), 1001.0)
+        for now in (1001.0, 1002.0):
+            await saved.save([PEER], (), now)
     assert [entry["event"] for entry in logs] == ["peer cache not written"]
+    path.parent.mkdir()
+    await saved.save([PEER], (), 1003.0)
+    assert store(path).load() == (PEER,)
 
 
 def store(path: Path) -> CacheStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from wgmesh.core.model import PublicKey
@@ -11,6 +12,8 @@ from wgmesh.core.peer_cache import MAX_FILE_BYTES, CachedPeer, decode_peer_cache
 from wgmesh.discovery.remembered import remember
 from wgmesh.runtime.files import write_atomically
 from wgmesh.runtime.logs import BoundLogger
+
+AGES_GAP_S = 300.0  # ages count in days here, so they are not worth a write of their own more often
 
 
 class CacheStore:
@@ -20,6 +23,8 @@ class CacheStore:
         self._path = path
         self._log = log
         self._remembered: tuple[CachedPeer, ...] = ()
+        self._written_at = float("-inf")
+        self._trouble: str | None = None
 
     def load(self) -> tuple[CachedPeer, ...]:
         """Returns the good entries. A file that cannot be read is reported and counts as empty."""
@@ -39,14 +44,25 @@ class CacheStore:
         return decoded.peers
 
     async def save(self, current: Iterable[CachedPeer], departed: Collection[PublicKey], now: float) -> None:
-        """Writes what is new. A disk that refuses is reported; the next change tries again."""
+        """Writes what is new, and what has only become younger after a while.
+
+        A disk that refuses is reported once; the next change tries again.
+        """
         remembered = remember(self._remembered, current, departed, now)
         if remembered == self._remembered:
+            return
+        if now - self._written_at < AGES_GAP_S and _without_ages(remembered) == _without_ages(self._remembered):
             return
         data = encode_peer_cache(remembered, int(now))
         try:
             await asyncio.to_thread(write_atomically, self._path, data)
         except OSError as error:
-            self._log.warning("peer cache not written", path=str(self._path), reason=error.strerror)
+            if error.strerror != self._trouble:
+                self._log.warning("peer cache not written", path=str(self._path), reason=error.strerror)
+            self._trouble = error.strerror
             return
-        self._remembered = remembered
+        self._remembered, self._written_at, self._trouble = remembered, now, None
+
+
+def _without_ages(peers: Iterable[CachedPeer]) -> set[CachedPeer]:
+    return {replace(peer, last_seen=0) for peer in peers}

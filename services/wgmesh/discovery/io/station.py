@@ -24,7 +24,9 @@ from wgmesh.runtime.logs import BoundLogger
 from wgmesh.runtime.snapshots import SnapshotCell
 
 BOOT_BYTES = 8
-SAVE_GAP_S = 30.0  # a mesh that comes up changes many times a second; the disk need not follow
+# A mesh that comes up changes many times a second; the disk need not follow. But whom a run has met for longer than
+# this, the next one asks at its start, even after kill -9.
+SAVE_GAP_S = 1.0
 
 
 class Station:
