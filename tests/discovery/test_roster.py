@@ -82,6 +82,18 @@ def test_a_goodbye_removes_us_everywhere_and_silences_us() -> None:
     assert list(one.peers()) == [three.key]  # and nobody has brought it back
 
 
+def test_a_node_whose_tunnels_stay_says_no_goodbye_and_falls_silent() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2", keep_interface=True)
+    wire.advance(2.0)
+    two.sent.clear()
+    two.core.goodbye(wire.now)
+    wire.settle()
+    wire.advance(120.0)
+    assert two.sent == [] and two.core.poll_timeout() is None
+    assert list(one.peers()) == [two.key]
+
+
 def test_a_goodbye_of_a_peer_with_a_working_tunnel_takes_two_seconds() -> None:
     wire = Wire()
     one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")

@@ -171,9 +171,12 @@ class DiscoveryCore:
         return is_known
 
     def goodbye(self, now: float) -> None:
-        """Tells every peer that we leave, and falls silent."""
+        """Tells every peer that we leave, unless our tunnels stay, and falls silent."""
         state = self._state
         if state.announcer.description is None or self._has_left:
+            return
+        if self._settings.keep_interface:
+            self._has_left = True
             return
         data = state.announcer.goodbye(now)
         addresses = {self._greetings.control_address(record, now) for record in state.table.records()}

@@ -27,6 +27,9 @@ class DiscoverySettings:
     static_peers: tuple[str, ...] = ()
     """HOST:PORT of exchange sockets."""
 
+    keep_interface: bool = False
+    """Whether the tunnels outlive an orderly stop: then it is no departure, and nobody is told goodbye."""
+
     @property
     def cache_path(self) -> Path:
         return self.state_dir / f"{self.interface}-peers.json"

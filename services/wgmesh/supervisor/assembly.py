@@ -110,6 +110,7 @@ def _discovery(settings: MeshSettings) -> DiscoverySettings:
         punching=settings.punching,
         gossip=settings.gossip,
         static_peers=settings.static_peers,
+        keep_interface=settings.keep_interface,
     )
 
 
