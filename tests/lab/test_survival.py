@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from support.discovered import discovered
 from support.meshes import CONNECTED, start_nodes, the_peer
 from support.pings import RunningPing
 from wgmesh.demo.fabric import Fabric
@@ -55,6 +56,17 @@ def test_a_service_that_is_killed_again_and_again_comes_back(pair: list[MeshNode
         os.kill(before, signal.SIGKILL)
         wait_for(lambda before=before: a.service_pids().get("discovery", before) != before, 5.0, "a new process")  # type: ignore[misc]
     wait_for(lambda: len(a.peers()) == 1 and a.peers()[0].state == CONNECTED, 5.0, "the peer is connected")
+
+
+def test_each_new_life_of_discovery_knows_the_peer_within_two_seconds(fabric: Fabric) -> None:
+    """Counted from the new process: before it the supervisor waits, longer with each crash in a row, up to 2 s here."""
+    a, _ = start_nodes(fabric, ["a", "b"])
+    the_peer(a)
+    for _ in range(5):
+        killed = a.kill_service("discovery")
+        wait_for(lambda killed=killed: a.service_pids().get("discovery", killed) != killed, 4.0, "a new process")  # type: ignore[misc]
+        wait_for(lambda: discovered(a) == {"b"}, BACK_S, "the new discovery has heard from the peer")
+        wait_for(lambda: [peer.state for peer in a.peers()] == [CONNECTED], BACK_S, "it is listed as connected")
 
 
 def test_a_killed_supervisor_leaves_no_service_and_no_gap(fabric: Fabric) -> None:
@@ -135,9 +147,14 @@ def test_a_restart_keeps_key_and_address(fabric: Fabric) -> None:
 
 
 def test_with_keep_interface_a_restart_loses_nothing(fabric: Fabric) -> None:
+    """Also where it takes longer than a peer would wait after a GOODBYE (2 s)."""
     a, b = start_nodes(fabric, ["a", "b"], "--keep-interface")
+    the_peer(b)
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
-        a.running_process().stop()
+        assert a.running_process().stop() == 0
+        sent = max(ping.answered())
+        wait_for(lambda: max(ping.answered()) > sent + 150, 5.0, "three more seconds of answers from the kept tunnel")
+        assert [peer.state for peer in b.peers()] == [CONNECTED]
         a.start()
         a.wait_until_ready()
         the_peer(a)
