@@ -26,7 +26,9 @@ class NodeRow:
 
     @property
     def complete(self) -> bool:
-        return bool(self.mesh_ipv4) and self.reached_count == self.peer_count
+        """Whether all peers answer pings, and the node itself knows by which path."""
+        knows_paths = bool(self.paths) and self.handshake_age_s is not None
+        return bool(self.mesh_ipv4) and self.reached_count == self.peer_count and (knows_paths or not self.peer_count)
 
 
 def cells(row: NodeRow) -> tuple[str, ...]:
