@@ -178,6 +178,8 @@ class DiscoveryCore:
         if self._settings.keep_interface:
             self._has_left = True
             return
+        for interface in state.lan.interfaces:  # neighbours that have heard us may not have reached us yet
+            state.outbox.send(Transmit(state.announcer.goodbye(now), self._group(), interface.channel))
         data = state.announcer.goodbye(now)
         addresses = {self._greetings.control_address(record, now) for record in state.table.records()}
         addresses |= {
@@ -185,6 +187,7 @@ class DiscoveryCore:
             for record in state.table.records()
             if record.is_proven(now) and record.control_endpoint is None
         }
+        addresses |= {target for target in state.exchange.targets() if not state.rules.is_in_mesh(target.host)}
         for address in addresses - {None}:
             assert address is not None
             state.outbox.send(Transmit(data, address))
@@ -210,6 +213,10 @@ class DiscoveryCore:
         self._now = now
         state = self._state
         self._greetings.handle_timeout(now)
+        for key in state.farewells.to_ask(now):
+            record = state.table.get(key)
+            if record is not None:
+                self._greetings.confirm(record, now)
         for key, timestamp in state.farewells.due(now):
             self._roster.depart(key, Departure.GOODBYE, now, timestamp)
         if self._sweep_at is not None and now >= self._sweep_at:
@@ -255,14 +262,17 @@ class DiscoveryCore:
             observed_endpoints=tuple(seen for seen, _ in Counter(each.endpoint for each in witnesses).most_common()),
         )
 
+    def _group(self) -> Endpoint:
+        return Endpoint(self._keys.multicast_group, self._keys.lan_port)
+
     def _greet(self, now: float) -> None:
         """Says what is due: on the LANs, to contacts, to known peers, to one peer by gossip."""
         state = self._state
         if state.announcer.description is None:
             return
         for interface in state.lan.due(now):
-            group = Endpoint(self._keys.multicast_group, self._keys.lan_port)
-            state.outbox.send(Transmit(state.announcer.announce_on(interface, now), group, interface.channel))
+            announcement = state.announcer.announce_on(interface, now)
+            state.outbox.send(Transmit(announcement, self._group(), interface.channel))
         self._greetings.ask_contacts(now)
         self._greetings.refresh_peers(now)
         if self._gossip_at is not None and now >= self._gossip_at:

@@ -54,6 +54,10 @@ class Exchange:
     def __len__(self) -> int:
         return len(self._attempts)
 
+    def targets(self) -> tuple[Endpoint, ...]:
+        """The addresses that were asked and have not answered: who is there may know us already."""
+        return tuple(self._attempts)
+
     def is_asking(self, target: Endpoint) -> bool:
         return target in self._attempts
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from wgmesh.core.model import PublicKey
 
 CONFIRM_S = 2.0  # one long round trip and a resend; a peer that really left is removed this much later
+# A REPLY names no HELLO. One that was under way through the tunnel while the GOODBYE took the short way would pass for
+# an answer, so the peer is asked only after what it had sent before has arrived.
+GRACE_S = 0.5
 FRESHNESS_S = 60.0  # a GOODBYE is refused beyond this, either way (protocol notes, section 7.7)
+
+
+@dataclass(slots=True)
+class _Farewell:
+    timestamp: int
+    ask_at: float | None
+    until: float
 
 
 class Farewells:
     """Peers that seem to have said goodbye although their tunnel works."""
 
     def __init__(self) -> None:
-        self._pending: dict[PublicKey, tuple[float, int]] = {}
+        self._pending: dict[PublicKey, _Farewell] = {}
 
     def suspect(self, key: PublicKey, timestamp: int, now: float) -> None:
         """Waits for a sign of life. A second GOODBYE does not make the wait longer."""
-        self._pending.setdefault(key, (now + CONFIRM_S, timestamp))
+        self._pending.setdefault(key, _Farewell(timestamp, now + GRACE_S, now + CONFIRM_S))
 
     def is_pending(self, key: PublicKey) -> bool:
         return key in self._pending
@@ -25,12 +37,21 @@ class Farewells:
         """The peer has answered: it is still here."""
         self._pending.pop(key, None)
 
+    def to_ask(self, now: float) -> list[PublicKey]:
+        """Returns those whose time has come to be asked, each once."""
+        due = [key for key, each in self._pending.items() if each.ask_at is not None and now >= each.ask_at]
+        for key in due:
+            self._pending[key].ask_at = None
+        return due
+
     def due(self, now: float) -> list[tuple[PublicKey, int]]:
         """Returns those who gave no sign of life, with the time of their GOODBYE."""
-        gone = [(key, timestamp) for key, (until, timestamp) in self._pending.items() if now >= until]
+        gone = [(key, each.timestamp) for key, each in self._pending.items() if now >= each.until]
         for key, _ in gone:
             del self._pending[key]
         return gone
 
     def poll_timeout(self) -> float | None:
-        return min((until for until, _ in self._pending.values()), default=None)
+        return min(
+            (each.until if each.ask_at is None else each.ask_at for each in self._pending.values()), default=None
+        )

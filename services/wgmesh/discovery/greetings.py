@@ -7,7 +7,7 @@ from wgmesh.core.model import CandidateSource, Endpoint, PublicKey
 from wgmesh.discovery.contacts import Origin
 from wgmesh.discovery.events import ContactAnswered, ContactTried, ProbeAnswered, ProbeFailed
 from wgmesh.discovery.exchange import PATIENCE_S, Attempt, Purpose
-from wgmesh.discovery.farewells import CONFIRM_S
+from wgmesh.discovery.farewells import CONFIRM_S, GRACE_S
 from wgmesh.discovery.inbox import Message, Rejected, Rejection
 from wgmesh.discovery.peer_table import Change, PeerRecord
 from wgmesh.discovery.roster import Roster, wireguard_port
@@ -83,11 +83,11 @@ class Greetings:
             self._refresh_outside(record, now)
 
     def confirm(self, record: PeerRecord, now: float) -> None:
-        """Asks a peer that seems to have left, everywhere it was, with a HELLO that nobody can have answered yet."""
+        """Asks a peer that seems to have left, everywhere it was, with a HELLO that nobody has answered yet."""
         for target in (self.tunnel_address(record), self.control_address(record, now)):
             if target is not None:
                 self._state.exchange.take_by_address(target)
-                self.ask(target, Purpose.CONFIRM, now, record.key, CONFIRM_S)
+                self.ask(target, Purpose.CONFIRM, now, record.key, CONFIRM_S - GRACE_S)
 
     def control_address(self, record: PeerRecord, now: float) -> Endpoint | None:
         """Where a peer listens for exchange messages: where it answered, else at its best address."""

@@ -2,7 +2,7 @@
 
 exchange  HELLO (always answered), REPLY (to ours only), GOODBYE (doubted), ANNOUNCE (through the tunnel only),
           PROBE (answered and forgotten)
-LAN       ANNOUNCE, from the subnet it arrived on
+LAN       ANNOUNCE and GOODBYE, from the subnet they arrived on
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from wgmesh.discovery.farewells import FRESHNESS_S
 from wgmesh.discovery.greetings import EXCHANGE, Greetings
 from wgmesh.discovery.inbox import Inbox, Message, Rejected, Rejection
 from wgmesh.discovery.lan import DATAGRAM_MAX
+from wgmesh.discovery.peer_table import PeerRecord
 from wgmesh.discovery.replay import Novelty
 from wgmesh.discovery.roster import Roster, wireguard_port
 from wgmesh.discovery.state import DiscoveryState
@@ -102,14 +103,23 @@ class Reception:
     def _on_lan(self, message: Message, data: bytes, source: Endpoint, now: float, channel: str) -> None:
         state = self._state
         interface = state.lan.interface(channel)
-        if message.type is not MessageType.ANNOUNCE or not isinstance(message.body, Announcement):
+        if message.type not in (MessageType.ANNOUNCE, MessageType.GOODBYE):
             raise Rejected(Rejection.UNEXPECTED)
         if interface is None or len(data) > DATAGRAM_MAX or not interface.is_attached(source):
             raise Rejected(Rejection.OFF_LINK)
         if message.novelty is not Novelty.NEW:
             raise Rejected(Rejection.REPLAYED)
+        if isinstance(message.body, Announcement):
+            self._on_lan_announcement(message, message.body, source, now, channel)
+        else:
+            self._on_goodbye(message, source, now)
+
+    def _on_lan_announcement(
+        self, message: Message, body: Announcement, source: Endpoint, now: float, channel: str
+    ) -> None:
+        state = self._state
         self._check_current(message)
-        body, key = message.body, message.sender
+        key = message.sender
         endpoint = Endpoint(source.host, wireguard_port(body))
         known = state.table.get(key)
         is_new_run = state.clocks.is_new_run(key, message.stamp)
@@ -130,7 +140,9 @@ class Reception:
         state = self._state
         key, timestamp = message.sender, message.stamp.timestamp
         record = state.table.get(key)
-        if record is None or source.host not in record.hosts():
+        if record is None and state.tombstones.refuses_direct(key, timestamp, now):
+            return  # said twice: on the LAN and to us
+        if record is None or not self._speaks_from(source, record):
             raise Rejected(Rejection.UNKNOWN_SENDER)
         if abs(now - timestamp) > FRESHNESS_S:
             raise Rejected(Rejection.STALE)
@@ -139,7 +151,11 @@ class Reception:
             self._roster.depart(key, Departure.GOODBYE, now, timestamp)
         elif not state.farewells.is_pending(key):
             state.farewells.suspect(key, timestamp, now)
-            self._greetings.confirm(record, now)
+
+    def _speaks_from(self, source: Endpoint, record: PeerRecord) -> bool:
+        """Whether a source is one of a peer's addresses, or the one that it has said HELLO from most recently."""
+        contact = self._state.contacts.get(source)
+        return source.host in record.hosts() or (contact is not None and contact.key == record.key)
 
     def _check_current(self, message: Message) -> None:
         if not self._state.clocks.is_current(message.sender, message.stamp):

@@ -35,12 +35,15 @@ class Roster:
         """Takes what a member says of itself and of others. False if it is not believed."""
         state = self._state
         key = message.sender
-        if state.tombstones.refuses_direct(key, message.stamp.timestamp, now):
+        is_new_run = state.clocks.is_new_run(key, message.stamp)
+        if state.tombstones.refuses_direct(key, message.stamp.timestamp, now, is_new_run):
             return False
         change = state.table.hear(key, _facts(body), self._announced(body, source), method, now)
         if change is Change.NOTHING:
             return False
         state.tombstones.revive(key)
+        if is_new_run:
+            state.farewells.clear(key)  # the goodbye was that of the run before
         state.clocks.advance(key, message.stamp)
         state.refreshes.ensure(key, now)
         state.heard_at[method] = now

@@ -43,10 +43,15 @@ class Tombstones:
         """Whether news from a third party about this peer is to be ignored."""
         return self._current(key, now) is not None
 
-    def refuses_direct(self, key: PublicKey, timestamp: int, now: float) -> bool:
-        """Whether a message of the peer itself dates from before its departure."""
+    def refuses_direct(self, key: PublicKey, timestamp: int, now: float, is_new_run: bool = False) -> bool:
+        """Whether a message of the peer itself dates from before its departure.
+
+        Within the second of its departure that cannot be told, unless its process has started anew.
+        """
         stone = self._current(key, now)
-        return stone is not None and timestamp <= stone.left_at
+        if stone is None:
+            return False
+        return timestamp < stone.left_at if is_new_run else timestamp <= stone.left_at
 
     def revive(self, key: PublicKey) -> None:
         self._stones.pop(key, None)
