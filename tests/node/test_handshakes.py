@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 
 from wgmesh.core.model import Candidate, CandidateSource, Endpoint, ObservedPeer, Peer, PublicKey
 from wgmesh.node.handshakes import (
     HURRY_GAPS_S,
     KEEPALIVE_S,
     PASSIVE_FOREIGN_S,
+    PASSIVE_MET_S,
     PASSIVE_NATIVE_S,
     RETRY_GAP_S,
     Approach,
@@ -53,6 +55,21 @@ def test_an_upstream_node_is_given_time_to_initiate_by_itself() -> None:
 
     assert table.approach(peer(LARGE, native=False), None, NOW).endpoint is None
     assert table.next_at() == NOW + PASSIVE_FOREIGN_S
+
+
+def test_a_peer_that_an_earlier_life_has_met_is_waited_for_only_a_moment() -> None:
+    """It believes in the session of that life, so it does not initiate."""
+    for own, other, native in ((LARGE, SMALL, True), (LARGE, SMALL, False), (SMALL, LARGE, False)):
+        table = HandshakeTable(own)
+        table.approach(replace(peer(other, native=native), discovery_methods=("cache",)), None, NOW)
+        assert table.next_at() == NOW + PASSIVE_MET_S
+
+
+def test_a_wait_ends_early_when_the_peer_turns_out_to_be_native() -> None:
+    table = HandshakeTable(SMALL)
+    table.approach(peer(LARGE, native=False), None, NOW)
+
+    assert table.approach(peer(LARGE), None, NOW + 0.1).endpoint == FIRST
 
 
 def test_a_first_handshake_that_does_not_come_is_hurried_by_leaving_the_peer_out_once() -> None:

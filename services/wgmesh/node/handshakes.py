@@ -19,9 +19,13 @@ KEEPALIVE_S = 25  # upstream's value: below the 30 s after which common NATs for
 PASSIVE_NATIVE_S = (
     1.5  # several hurried tries of the other side; then it is probably behind a NAT that needs our packet
 )
+# After a restart of ours the other side believes in the session of our last life, and never initiates. Only where it
+# has restarted too does it, so it gets the time of one handshake.
+PASSIVE_MET_S = 0.3
 PASSIVE_FOREIGN_S = 6.0  # upstream configures its peers on a 5 s tick and initiates by itself
 HURRY_GAPS_S = (0.12, 0.5, 1.5, 4.0)  # the first for a responder a moment late, the others for slow paths
 RETRY_GAP_S = 6.0  # above WireGuard's own retry of 5 s, so that it is used before the next candidate is tried
+MET_BEFORE = "cache"  # discovery's word for a peer that an earlier life of this node has met
 TRIES_ON_BEST = 2  # before other candidates are tried: the first try often comes before the responder is ready
 
 
@@ -68,6 +72,8 @@ class HandshakeTable:
         attempt = self._attempts.get(peer.public_key)
         if attempt is None:
             attempt = self._begin(peer, had_handshake=handshake_at is not None, now=now)
+        elif attempt.try_count == 0:
+            attempt = self._hasten(peer, attempt, had_handshake=handshake_at is not None)
         if now < attempt.active_at:
             self._attempts[peer.public_key] = attempt
             return Approach(keepalive_s=0)
@@ -83,13 +89,20 @@ class HandshakeTable:
         active_at = now + self._patience(peer, had_handshake)
         return Attempt(started_at=now, active_at=active_at, next_at=active_at)
 
+    def _hasten(self, peer: Peer, attempt: Attempt, had_handshake: bool) -> Attempt:
+        """What was heard of a peer since the beginning may tell that it need not be waited for so long."""
+        active_at = attempt.started_at + self._patience(peer, had_handshake)
+        return attempt if active_at >= attempt.active_at else replace(attempt, active_at=active_at, next_at=active_at)
+
     def _patience(self, peer: Peer, had_handshake: bool) -> float:
         """Seconds to wait for the other side's initiation."""
         if had_handshake:
             return 0.0  # a tunnel that fell silent: there is no first initiation to collide with
-        if not peer.native:
-            return PASSIVE_FOREIGN_S
-        return 0.0 if self._own_key < peer.public_key else PASSIVE_NATIVE_S
+        if peer.native and self._own_key < peer.public_key:
+            return 0.0
+        if MET_BEFORE in peer.discovery_methods:
+            return PASSIVE_MET_S
+        return PASSIVE_NATIVE_S if peer.native else PASSIVE_FOREIGN_S
 
     def _try_next(self, peer: Peer, attempt: Attempt, observed: ObservedPeer | None, now: float) -> Approach:
         if observed is not None and observed.handshake_at is None:
