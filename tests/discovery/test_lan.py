@@ -21,7 +21,7 @@ def test_a_newcomer_brings_the_next_announcement_forward_but_not_beyond_the_rate
     announced_at(lan, until=6.0)
     for _ in range(100):
         lan.hurry("lan:eth0", 6.05)
-    assert announced_at(lan, until=12.0) == [6.25, 11.25]
+    assert announced_at(lan, until=12.0) == [7.0, 12.0]
     lan.hurry("lan:eth0", 13.0)
     assert announced_at(lan, until=14.0) == [13.01]  # half of the jitter
 

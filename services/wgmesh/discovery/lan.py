@@ -15,7 +15,7 @@ from wgmesh.core.model import Endpoint, IPInterface
 INTERVAL_S = 5.0  # upstream's; its peers count on it (protocol notes, section 10)
 OPENING_S = (0.25, 1.0)  # repeats after the first: one lost datagram must not cost 5 s
 HURRY_JITTER_S = 0.02  # spreads the answers of a LAN full of nodes to one newcomer
-HURRY_GAP_S = 0.25  # at most four announcements a second, however many newcomers speak
+HURRY_GAP_S = 1.0  # between two answers to newcomers: each gets a HELLO as well, and every answer is heard by all
 DATAGRAM_MAX = 4095  # upstream reads at most 4096 bytes and truncates (section 10)
 CHANNEL_PREFIX = "lan:"
 

@@ -8,6 +8,7 @@ from wgmesh.core.model import ObservedDevice
 
 BURST_S = 3.0  # a first handshake takes one round trip; one that got lost is tried again only after 5 s
 BURST_INTERVAL_S = 0.05
+BURST_PEER_S = 0.005  # on top for each peer: a look reads all of them
 ACTIVE_INTERVAL_S = 1.0
 IDLE_INTERVAL_S = 5.0  # nothing is missed: a handshake that comes late only shows its age late
 IDLE_AFTER_LOOKS = 5  # unchanged looks in a row
@@ -38,11 +39,11 @@ class Pace:
         self._burst_until = now + BURST_S
         self._unchanged = 0
 
-    def on_look(self, now: float, *, changed: bool, awaiting_handshake: bool) -> float:
+    def on_look(self, now: float, *, changed: bool, awaiting_handshake: bool, peer_count: int = 0) -> float:
         """Takes what a look found and returns the seconds to wait before the next one."""
         self._unchanged = 0 if changed else self._unchanged + 1
         if awaiting_handshake and now < self._burst_until:
-            return BURST_INTERVAL_S
+            return min(BURST_INTERVAL_S + BURST_PEER_S * peer_count, ACTIVE_INTERVAL_S)
         return ACTIVE_INTERVAL_S if self._unchanged < IDLE_AFTER_LOOKS else IDLE_INTERVAL_S
 
     def wants_full_look(self, now: float) -> bool:

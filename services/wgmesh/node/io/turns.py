@@ -31,7 +31,7 @@ from wgmesh.runtime.service import Shell
 from wgmesh.runtime.snapshots import SnapshotCell
 
 COALESCE_S = 0.03  # between two turns: a burst of news is one turn, and a lone piece of news waits for nothing
-COALESCE_TURNS = 2.0  # the same, in lengths of the last turn: on a loaded machine turns must not eat what is left
+COALESCE_PEER_S = 0.006  # the same for each peer: a turn looks at all of them, and more of them have more news
 RETRY_S = 0.3  # after a failed call: a killed service is back in less than a second
 
 
@@ -118,9 +118,15 @@ class Turns:
             self._due.clear()
             started = time.perf_counter()
             yield
-            took = time.perf_counter() - started
-            self._measurements.turn_took(took)
-            await asyncio.sleep(min(max(COALESCE_S, COALESCE_TURNS * took), RETRY_S))
+            self._measurements.turn_took(time.perf_counter() - started)
+            await asyncio.sleep(self._coalesce_s())
+
+    def _coalesce_s(self) -> float:
+        picture = self.pictures.value
+        next_at = picture.composition.next_at if picture else None
+        if next_at is not None and next_at <= time.time():
+            return 0.0  # a peer was left out and must be put back at once
+        return min(COALESCE_S + COALESCE_PEER_S * len(self._peers.peers), RETRY_S)
 
     def _wait_s(self) -> float:
         if self._problem:

@@ -27,8 +27,9 @@ async def watch(keeper: DeviceKeeper, log: BoundLogger) -> None:
         else:
             trouble = ""
         device = keeper.snapshots.value.device
-        awaiting = device is not None and any(peer.handshake_at is None for peer in device.peers)
-        delay_s = pace.on_look(time.monotonic(), changed=changed, awaiting_handshake=awaiting)
+        peers = device.peers if device else ()
+        awaiting = any(peer.handshake_at is None for peer in peers)
+        delay_s = pace.on_look(time.monotonic(), changed=changed, awaiting_handshake=awaiting, peer_count=len(peers))
         with suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
                 await keeper.changed.wait()
