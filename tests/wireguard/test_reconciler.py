@@ -9,8 +9,9 @@ import pytest
 from support.devices import desired_device, desired_peer, key
 from support.fake_device import FakeDevice
 from wgmesh.core.errors import DeviceUnavailable, MeshError, NotSupported, PermissionDenied
+from wgmesh.core.model import Endpoint, ObservedPeer
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
-from wgmesh.wireguard.device import DeviceGone
+from wgmesh.wireguard.device import KERNEL, DeviceGone
 from wgmesh.wireguard.plan import Action, AddAddress, AddRoute, BringUp, CreateDevice, SetListenPort, SetMtu, SetPeer
 from wgmesh.wireguard.reconciler import Reconciler
 
@@ -123,3 +124,21 @@ async def test_removing_leaves_nothing_and_is_idempotent() -> None:
     await core.remove()
     await core.remove()
     assert await device.observe() is None
+
+
+async def test_after_a_change_of_own_addresses_each_known_endpoint_is_set_to_what_it_is() -> None:
+    roamed = Endpoint.parse("192.0.2.9:4711")
+    device = FakeDevice(
+        exists=True, up=True, peers={key(1): ObservedPeer(key(1), roamed), key(2): ObservedPeer(key(2))}
+    )
+    await reconciler(device).set_endpoints_again(device.look())
+    assert device.applied == [SetPeer(key(1), endpoint=roamed)]
+
+
+async def test_the_kernel_chooses_its_addresses_by_itself() -> None:
+    device = FakeDevice(exists=True, peers={key(1): ObservedPeer(key(1), Endpoint.parse("192.0.2.9:4711"))})
+    known = device.look()
+    assert known is not None
+    await reconciler(device).set_endpoints_again(replace(known, backend=KERNEL))
+    await reconciler(device).set_endpoints_again(None)
+    assert device.applied == []

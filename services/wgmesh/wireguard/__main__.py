@@ -9,6 +9,7 @@ from wgmesh.v1.wireguard_service_pb2_grpc import add_WireGuardServiceServicer_to
 from wgmesh.wireguard.io.backend import open_device
 from wgmesh.wireguard.io.identity_store import IdentityStore
 from wgmesh.wireguard.io.keeper import DeviceKeeper
+from wgmesh.wireguard.io.own_addresses import follow_own_addresses
 from wgmesh.wireguard.io.watcher import watch
 from wgmesh.wireguard.servicer import SERVICE_NAME, WireGuardServicer
 from wgmesh.wireguard.settings import WireGuardSettings
@@ -31,8 +32,12 @@ async def main(shell: Shell, settings: WireGuardSettings) -> None:
             shell.serve(lambda server: add_WireGuardServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
             asyncio.TaskGroup() as tasks,
         ):
-            watching = tasks.create_task(watch(keeper, shell.log))
+            work = [
+                tasks.create_task(watch(keeper, shell.log)),
+                tasks.create_task(follow_own_addresses(settings.interface, keeper.forget_sources, shell.log)),
+            ]
             await shell.stopping.wait()
-            watching.cancel()
+            for task in work:
+                task.cancel()
         if not settings.keep_interface:
             await keeper.remove()

@@ -11,6 +11,8 @@ from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.plan import Action, SetPeer
 
+KERNEL = "kernel"  # the name of the kernel's own WireGuard, beside those of programs
+
 
 class PortBusy(DeviceUnavailable):
     """The UDP port is taken by another program."""

@@ -15,7 +15,7 @@ from wgmesh.core.model import (
     RefusedRoute,
 )
 from wgmesh.wireguard.admission import ForeignRoutes, admit
-from wgmesh.wireguard.device import Device, DeviceGone, PortBusy
+from wgmesh.wireguard.device import KERNEL, Device, DeviceGone, PortBusy
 from wgmesh.wireguard.plan import (
     Action,
     AddRoute,
@@ -92,6 +92,15 @@ class Reconciler:
             self.stored_port = device.listen_port or self.stored_port
         outcome = ApplyOutcome(tuple(progress.done), decision.refused, tuple(progress.failures), device)
         return Turn(outcome, tuple(progress.skipped))
+
+    async def set_endpoints_again(self, known: ObservedDevice | None) -> None:
+        """Sets the endpoint of each peer to what it is, in a userspace device. Raises like Device."""
+        if known is None or known.backend == KERNEL:
+            return
+        seen = await self._device.refresh(known)
+        for peer in seen.peers if seen else ():
+            if peer.endpoint is not None:
+                await self._device.apply(SetPeer(peer.public_key, endpoint=peer.endpoint))
 
     async def remove(self) -> None:
         """Removes the device with all it has, if it exists. Raises like Device."""

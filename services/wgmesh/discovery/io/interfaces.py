@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 
 from wgmesh.core.model import IPInterface
 from wgmesh.discovery.links import UNUSABLE, Link
+from wgmesh.runtime.link_changes import LinkChanges
 from wgmesh.runtime.netlink import AsyncIPRoute, NetlinkError
 
-# linux/rtnetlink.h: groups of the notifications that matter
-LINK_GROUP = 0x1
-IPV4_ADDRESS_GROUP = 0x10
-IPV6_ADDRESS_GROUP = 0x100
-
-SETTLE_S = 0.05  # an interface that comes up sends a handful of messages at once
 RETRY_S = 5.0
 
 
@@ -36,40 +29,11 @@ async def follow_links(on_links: Callable[[tuple[Link, ...]], None], on_failure:
 
 
 async def _follow(on_links: Callable[[tuple[Link, ...]], None]) -> None:
-    loop = asyncio.get_running_loop()
-    changed = asyncio.Event()
-    with _open_notifications() as notifications:
-        loop.add_reader(notifications, _drain, notifications, changed)
-        try:
-            async with AsyncIPRoute() as netlink:
-                while True:
-                    changed.clear()
-                    on_links(await _read_links(netlink))
-                    await changed.wait()
-                    await asyncio.sleep(SETTLE_S)
-        finally:
-            loop.remove_reader(notifications)
-
-
-def _open_notifications() -> socket.socket:
-    notifications = socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-    )
-    try:
-        notifications.bind((0, LINK_GROUP | IPV4_ADDRESS_GROUP | IPV6_ADDRESS_GROUP))
-    except OSError:
-        notifications.close()
-        raise
-    return notifications
-
-
-def _drain(notifications: socket.socket, changed: asyncio.Event) -> None:
-    """What exactly has changed does not matter: everything is read anew. Neither does an overrun (ENOBUFS)."""
-    changed.set()
-    with suppress(BlockingIOError):
-        while True:
-            with suppress(InterruptedError):
-                notifications.recv(65536)
+    with LinkChanges() as changes:
+        async with AsyncIPRoute() as netlink:
+            while True:
+                on_links(await _read_links(netlink))
+                await changes.next()
 
 
 async def _read_links(netlink: AsyncIPRoute) -> tuple[Link, ...]:

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
-from wgmesh.core.errors import PermissionDenied
+from wgmesh.core.errors import MeshError, PermissionDenied
 from wgmesh.core.identity_file import StoredIdentity
 from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot, Identity, ObservedDevice
 from wgmesh.runtime import telemetry
@@ -68,6 +68,18 @@ class DeviceKeeper:
         async with self._turn:
             await self._reconciler.remove()
             self._publish(None, at_once=True)
+
+    async def forget_sources(self) -> None:
+        """Makes the device choose anew which address of this host it sends from.
+
+        A userspace program keeps to the one that it last received on, 15 s longer than the host has it: setting the
+        endpoint again is what makes it forget. The kernel checks before it sends.
+        """
+        async with self._turn:
+            try:
+                await self._reconciler.set_endpoints_again(self.snapshots.value.device)
+            except MeshError as error:
+                self._log.warning("own addresses not chosen again", reason=str(error))
 
     async def look(self, *, full: bool) -> bool:
         """Looks at the device and publishes what changed; returns whether something did."""

@@ -14,7 +14,7 @@ from wgmesh.core.errors import NotSupported
 from wgmesh.core.model import Endpoint, ObservedPeer, PresharedKey, PublicKey
 from wgmesh.core.private_key import PrivateKey
 from wgmesh.runtime.netlink import AsyncWireGuard, NetlinkError
-from wgmesh.wireguard.device import PortBusy, TunnelState
+from wgmesh.wireguard.device import KERNEL, PortBusy, TunnelState
 from wgmesh.wireguard.io.netlink import translate, translated
 from wgmesh.wireguard.plan import SetPeer
 
@@ -24,7 +24,7 @@ _NO_KEY = bytes(32)
 class KernelTunnel:
     """One kernel WireGuard interface. See Tunnel for what it raises."""
 
-    name = "kernel"
+    name = KERNEL
 
     def __init__(self, netlink: AsyncWireGuard, interface: str) -> None:
         self._netlink = netlink

@@ -1,0 +1,56 @@
+"""Tells when an interface or an address of this host has changed; what exactly is for the caller to read."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+# linux/rtnetlink.h: groups of the notifications that matter
+LINK_GROUP = 0x1
+IPV4_ADDRESS_GROUP = 0x10
+IPV6_ADDRESS_GROUP = 0x100
+
+SETTLE_S = 0.05  # an interface that comes up sends a handful of messages at once
+
+
+class LinkChanges:
+    """A subscription to rtnetlink, open while the context is. Opening it raises OSError. Needs a running event loop."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        try:
+            self._socket.bind((0, LINK_GROUP | IPV4_ADDRESS_GROUP | IPV6_ADDRESS_GROUP))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        self._loop.add_reader(self._socket, self._drain)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    async def next(self) -> None:
+        """Waits for a change since the last call, and a moment for those that come with it."""
+        await self._changed.wait()
+        await asyncio.sleep(SETTLE_S)
+        self._changed.clear()
+
+    def _drain(self) -> None:
+        """The messages do not matter: everything is read anew. Neither does an overrun (ENOBUFS)."""
+        self._changed.set()
+        with suppress(BlockingIOError):
+            while True:
+                with suppress(InterruptedError):
+                    self._socket.recv(65536)
