@@ -9,6 +9,7 @@ import time
 import pytest
 from support.meshes import CONNECTED, StartMesh, the_peer
 from wgmesh.demo.fabric import Fabric
+from wgmesh.demo.host import Host
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.pinger import Pinger, Target
 from wgmesh.demo.waiting import wait_for
@@ -102,12 +103,34 @@ def test_without_default_route_and_dns_nodes_meet_as_quickly(fabric: Fabric) -> 
         wait_for(lambda: pinger.ping([Target("b", address)], 0.05), 5.0, "the second node pings the first")
 
 
+@pytest.mark.parametrize("has_dead_router", [False, True], ids=["no-router", "router-swallows-everything"])
+def test_nodes_on_one_lan_show_each_other_within_a_second(fabric: Fabric, has_dead_router: bool) -> None:
+    """Counted from the moment at which the second is ready; there is no DNS, and no STUN server answers."""
+    secret = new_secret()
+    a, b = (MeshNode(host, secret, "--stun", "203.0.113.9:3478") for host in fabric.add_hosts(["a", "b"]))
+    for node in (a, b):
+        if has_dead_router:
+            swallow_everything(node.host)
+        node.start()
+        node.wait_until_ready()
+    wait_for(
+        lambda: [[peer.hostname for peer in node.peers()] for node in (a, b)] == [["b"], ["a"]],
+        1.0,
+        "each lists the other",
+    )
+
+
+def swallow_everything(host: Host) -> None:
+    """Gives a machine a default route to a router that answers nothing."""
+    host.ip("route", "add", "default", "via", "192.168.77.1")
+    host.ip("neigh", "add", "192.168.77.1", "lladdr", "02:00:00:00:00:01", "dev", "eth0")
+
+
 def test_a_dead_stun_server_delays_nothing_and_is_reported(fabric: Fabric) -> None:
     secret = new_secret()
     hosts = fabric.add_hosts(["a", "b"])
-    for host in hosts:  # a router that swallows everything
-        host.ip("route", "add", "default", "via", "192.168.77.1")
-        host.ip("neigh", "add", "192.168.77.1", "lladdr", "02:00:00:00:00:01", "dev", "eth0")
+    for host in hosts:
+        swallow_everything(host)
     nodes = [MeshNode(host, secret, "--stun", "203.0.113.9:3478") for host in hosts]
     for node in nodes:
         node.start()
