@@ -11,7 +11,7 @@ from support.discovered import discovered
 from support.meshes import CONNECTED, start_nodes, the_peer
 from support.pings import RunningPing
 from wgmesh.demo.fabric import Fabric
-from wgmesh.demo.nodes import SERVICES, MeshNode
+from wgmesh.demo.nodes import SERVICES, MeshNode, new_secret
 from wgmesh.demo.waiting import wait_for
 
 BACK_S = 2.0  # what the project promises after kill -9 of a service
@@ -130,6 +130,18 @@ def test_an_orderly_stop_leaves_the_machine_as_found_and_tells_the_peers(fabric:
     assert network_of(c) == before
     assert c.host.pids() == []
     wait_for(lambda: len(a.peers()) == 1 and len(b.peers()) == 1, 3.0, "the others have dropped c")
+
+
+def test_a_node_that_is_stopped_as_soon_as_it_is_listed_is_dropped_each_time(fabric: Fabric) -> None:
+    secret = new_secret()
+    a, b = (MeshNode(host, secret) for host in fabric.add_hosts(["a", "b"]))
+    a.start()
+    a.wait_until_ready()
+    for _ in range(4):
+        b.start()
+        wait_for(lambda: a.peers(), 3.0, "the newcomer is listed, also within the second of its last goodbye")
+        assert b.running_process().stop() == 0
+        wait_for(lambda: not a.peers(), 3.0, "it is dropped")
 
 
 def test_a_restart_keeps_key_and_address(fabric: Fabric) -> None:
