@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -50,7 +50,11 @@ class LinkChanges:
     def _drain(self) -> None:
         """The messages do not matter: everything is read anew. Neither does an overrun (ENOBUFS)."""
         self._changed.set()
-        with suppress(BlockingIOError):
-            while True:
-                with suppress(InterruptedError):
-                    self._socket.recv(65536)
+        while True:
+            try:
+                self._socket.recv(65536)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOBUFS, errno.EINTR):
+                    raise

@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import IPAddress
 from wgmesh.nat.io.mesh_socket import mesh_socket
 from wgmesh.nat.ping_lines import PingLines
 from wgmesh.runtime import logs
+from wgmesh.runtime.link_changes import LinkChanges
 
 IDLE_TIMEOUT_S = 10.0  # protocol notes 17.1
 WRITE_TIMEOUT_S = 2.0  # protocol notes 17.1
 CONNECTIONS_MAX = 512  # twice a large mesh; each costs a descriptor and about 2 kB
 BACKLOG = 128
-INTERFACE_CHECK_S = 1.0  # one system call; upstream probes once a second and gives up after eight failures
+INTERFACE_CHECK_S = 30.0  # changes are heard; this is for one that was missed
 INTERFACE_WAIT_S = 0.1  # while there is no interface: the first probe of a peer should find the server
 
 
@@ -51,22 +53,34 @@ class ProbeServer:
         return frozenset(self._listeners)
 
     async def run(self) -> None:
-        """Keeps the listeners as wanted until cancelled; then closes them and every connection."""
+        """Keeps the listeners as wanted until cancelled; then closes them and every connection.
+
+        Raises OSError if the kernel gives no news of its interfaces.
+        """
         try:
-            while True:
-                self._changed.clear()
-                is_complete = await self._reconcile()
-                gap_s = INTERFACE_CHECK_S if is_complete else INTERFACE_WAIT_S
-                try:
-                    async with asyncio.timeout(gap_s if self._wanted else None):
-                        await self._changed.wait()
-                except TimeoutError:
-                    continue
+            with LinkChanges() as links:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._follow(links))
+                    tasks.create_task(self._keep_listening())
         finally:
             for address in tuple(self._listeners):
                 self._stop(address)
             for connection in tuple(self._connections):
                 connection.abort()
+
+    async def _follow(self, links: LinkChanges) -> None:
+        while True:
+            await links.next()
+            self._changed.set()
+
+    async def _keep_listening(self) -> None:
+        while True:
+            self._changed.clear()
+            is_complete = await self._reconcile()
+            gap_s = INTERFACE_CHECK_S if is_complete else INTERFACE_WAIT_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(gap_s if self._wanted else None):
+                    await self._changed.wait()
 
     async def _reconcile(self) -> bool:
         """Returns whether everything wanted is there."""
