@@ -51,7 +51,7 @@ class StunSession:
         self._driver: DatagramDriver[Event] | None = None
         self._asking_port = 0
         self._wireguard_port = 0
-        self._sources: frozenset[IPAddress] = frozenset()
+        self._asked_from: frozenset[IPAddress] = frozenset()
 
     def use_port(self, wireguard_port: int) -> None:
         """Asks for this port from now on. Asking for the port already in use does nothing; 0 means none yet."""
@@ -137,13 +137,14 @@ class StunSession:
             self._servers = servers
             self._table.retain(servers)
             self._prober.set_servers(servers, self._driver.now())
+            self._asked_from = _sources(servers)
 
     async def _follow_route(self) -> None:
         while True:
             await asyncio.sleep(ROUTE_CHECK_S)
             sources = _sources(self._servers)
-            if sources != self._sources and self._driver is not None:
-                self._sources = sources
+            if sources != self._asked_from and self._driver is not None:
+                self._asked_from = sources
                 self._prober.ask_all(self._driver.now())
                 self._driver.pump()
 
@@ -153,8 +154,8 @@ class StunSession:
         self._report()
 
     def _report(self) -> None:
-        self._sources = _sources(self._servers)
-        self._publish(self._table.report(Vantage(self._sources, self._asking_port, self._wireguard_port)))
+        sources = _sources(self._servers)
+        self._publish(self._table.report(Vantage(sources, self._asking_port, self._wireguard_port)))
 
     def _close(self) -> None:
         if self._driver is not None:
