@@ -10,7 +10,7 @@ BURST_S = 3.0  # a first handshake takes one round trip; one that got lost is tr
 BURST_INTERVAL_S = 0.05
 BURST_PEER_S = 0.005  # on top for each peer: a look reads all of them
 ACTIVE_INTERVAL_S = 1.0
-IDLE_INTERVAL_S = 5.0  # nothing is missed: a handshake that comes late only shows its age late
+IDLE_INTERVAL_S = 10.0  # nothing is missed: a handshake that comes late only shows its age late
 IDLE_AFTER_LOOKS = 5  # unchanged looks in a row
 FULL_LOOK_INTERVAL_S = 30.0  # addresses and routes change only by hand: seen within this time
 
