@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 
 from wgmesh.runtime import logs
 from wgmesh.supervisor import ordering
-from wgmesh.supervisor.io import directories, lock, separation
+from wgmesh.supervisor.io import directories, lock, memory, separation
 from wgmesh.supervisor.io.loop import Loop
 from wgmesh.supervisor.io.wakeup import watched_signals
 from wgmesh.supervisor.settings import ChildSpec, SupervisorSettings
@@ -30,8 +29,7 @@ def run(children: Sequence[ChildSpec], settings: SupervisorSettings) -> int:
         directories.ensure_writable(settings.state_dir, "--state-dir")
         directories.clear_sockets(settings.interface_dir)
         with separation.accounts_for(children, settings) as accounts:
-            gc.collect()
-            gc.freeze()  # what is shared with the children is not looked at again, so its pages stay shared
+            memory.settle()
             loop = Loop(children, accounts, signals, descriptor)
             loop.run()
     if loop.failure:
