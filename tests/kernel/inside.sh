@@ -5,7 +5,8 @@ tests=$(dirname "$0")
 root=$(cd "$tests/../.." && pwd)
 cd "$root" || exit 1
 mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /tmp
+export TMPDIR=/run/tmp  # not a mount over /tmp, below which the project itself may lie
+mkdir -p "$TMPDIR"
 mkdir -p /run/netns
 ip link set lo up
 echo "KERNEL $(uname -r) after $(cut -d' ' -f1 /proc/uptime) s"
