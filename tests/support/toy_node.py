@@ -48,6 +48,8 @@ def main() -> int:
 
 def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[[Callable[[], None]], int]:
     async def toy(shell: Shell) -> None:
+        if scenario == "stubborn" and name == "node":  # and so never hears that it shall stop
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if scenario == "corrupt" and name == "wireguard":
             raise CorruptState("The identity is corrupt. Restore it.")
         if scenario == "grandchild" and name == "wireguard":
@@ -57,9 +59,6 @@ def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[
                 await shell.reload.wait()
                 shell.log.info("toy reloaded")
             await shell.stopping.wait()
-            if scenario == "stubborn" and name == "node":
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                await asyncio.Event().wait()
 
     def target(on_ready: Callable[[], None]) -> int:
         own = RuntimeSettings(name, settings.interface, settings.interface_dir, "debug", "json")
