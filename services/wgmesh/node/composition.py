@@ -76,14 +76,15 @@ class Composer:
         self._remember(world.peers)
         own = self._addresses.own(world.identity, peers)
         contests = self._addresses.contests(self._own_key, own, peers)
+        verdicts = {peer.public_key: self._judge(peer, observed, now) for peer in peers}
         return Composition(
             addresses=own,
             device=self._device(
                 own,
                 self._desired_peers(peers, observed, contests, now) + self._retained_peers(peers, observed, now),
             ),
-            proofs=self._proofs(peers, observed, now),
-            verdicts={peer.public_key: self._judge(peer, observed, now) for peer in peers},
+            proofs=_proofs(verdicts, observed),
+            verdicts=verdicts,
             contests=contests,
             foreign_subnet=frozenset(
                 peer.public_key for peer in peers if peer.mesh_ipv4 not in self._settings.mesh_ipv4_network
@@ -194,16 +195,14 @@ class Composer:
             external_endpoints=(report.external_endpoint,) if report.external_endpoint else (),
         )
 
-    def _proofs(
-        self, peers: tuple[Peer, ...], observed: Mapping[PublicKey, ObservedPeer], now: float
-    ) -> tuple[PeerProof, ...]:
-        proofs = []
-        for peer in peers:
-            verdict = self._judge(peer, observed, now)
-            device_peer = observed.get(peer.public_key)
-            if verdict.liveness is Liveness.CONNECTED and verdict.proven_at and device_peer and device_peer.endpoint:
-                proofs.append(PeerProof(peer.public_key, device_peer.endpoint, verdict.proven_at))
-        return tuple(proofs)
+
+def _proofs(verdicts: Mapping[PublicKey, Verdict], observed: Mapping[PublicKey, ObservedPeer]) -> tuple[PeerProof, ...]:
+    proofs = []
+    for key, verdict in verdicts.items():
+        peer = observed.get(key)
+        if verdict.liveness is Liveness.CONNECTED and verdict.proven_at and peer and peer.endpoint:
+            proofs.append(PeerProof(key, peer.endpoint, verdict.proven_at))
+    return tuple(proofs)
 
 
 def path_word(peer: Peer, observed: ObservedPeer | None, verdict: Verdict) -> str:

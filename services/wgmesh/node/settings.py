@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wgmesh.core.addressing import mesh_ipv4_network
 from wgmesh.core.keyschedule import MeshKeys
 from wgmesh.core.model import IPNetwork
 from wgmesh.core.secret import Secret
@@ -29,7 +30,7 @@ class NodeSettings:
 
     @property
     def mesh_ipv4_network(self) -> ipaddress.IPv4Network:
-        return self.mesh_subnet or self.keys.default_ipv4_network
+        return mesh_ipv4_network(self.keys, self.mesh_subnet)
 
     @property
     def reserved_ports(self) -> frozenset[int]:
