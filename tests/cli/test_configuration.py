@@ -39,7 +39,8 @@ def test_each_default_in_the_help_is_the_real_one() -> None:
         if row.default in {"none", "off"}:
             assert not default, row.name
         elif row.repeatable:
-            assert tuple(row.parse(text) for text in row.default.split(", ")) == default, row.name
+            given = {row.name: tuple(row.default.split(", "))}
+            assert getattr(build(given), row.field) == default, row.name
         else:
             assert row.parse(row.default) == default, row.name
 
@@ -85,7 +86,7 @@ def test_switches_turn_things_off_and_can_be_taken_back() -> None:
 
     settings = build(off)
 
-    assert not any((settings.lan_discovery, settings.ipv6, settings.punching, settings.stun))
+    assert not any((settings.lan_discovery, settings.ipv6, settings.punching, settings.stun, settings.dht))
     assert build(environ={"WGMESH_NO_STUN": "0"}).stun
 
 
@@ -94,6 +95,33 @@ def test_lists_in_the_environment_are_parted_by_commas() -> None:
 
     assert settings.static_peers == ("192.0.2.1:5", "[2001:db8::1]:6")
     assert settings.control_socket == Path("/srv/x.sock")
+
+
+def test_a_list_may_be_one_text_or_several() -> None:
+    settings = build({"private-dht": ("192.0.2.1:5,[2001:db8::1]:6", "node:7")})
+
+    assert settings.private_dht == ("192.0.2.1:5", "[2001:db8::1]:6", "node:7")
+
+
+def test_named_dht_contacts_replace_the_built_in_ones() -> None:
+    assert build({"dht-bootstrap": ("192.0.2.1:6881",)}).dht_bootstrap == ("192.0.2.1:6881",)
+
+
+@pytest.mark.parametrize(
+    ("other", "text", "problem"),
+    [
+        ("no-dht", "true", "--no-dht is given as well"),
+        ("private-dht", "192.0.2.2:5", "with --private-dht the BitTorrent DHT stays off"),
+    ],
+)
+def test_dht_contacts_without_the_dht_contradict_each_other(other: str, text: str, problem: str) -> None:
+    with pytest.raises(InvalidSetting, match=problem):
+        build({"dht-bootstrap": ("192.0.2.1:6881",), other: (text,)})
+
+
+def test_an_empty_list_of_dht_contacts_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="no HOST:PORT is given"):
+        build({"dht-bootstrap": ("",)})
 
 
 def test_listen_port_0_is_the_default_as_in_upstream() -> None:
@@ -110,6 +138,11 @@ def test_listen_port_0_is_the_default_as_in_upstream() -> None:
         ("mesh-subnet", "fd00::/8"),
         ("advertise-routes", "0.0.0.0/0"),
         ("peer", "host:0"),
+        ("dht-bootstrap", "host"),
+        ("private-dht", "host:x"),
+        ("accept-routes", "0.0.0.0/0"),
+        ("accept-routes", "none,private"),
+        ("accept-routes", ","),
         ("stun", "host:x"),
         ("metrics", "nowhere"),
         ("otlp-endpoint", "ftp://x"),

@@ -29,7 +29,8 @@ def test_every_flag_ends_up_in_the_settings(tmp_path: Path) -> None:
         *("--peer", "192.0.2.1:5", "--peer", "node:6", "--no-lan-discovery", "--no-dht", "--gossip", "--no-ipv6"),
         *("--no-punching", "--stun", "stun.example.org", "--state-dir", "/srv/state", "--runtime-dir", "/srv/run"),
         *("--socket-path", "/srv/x.sock", "--keep-interface", "--metrics", ":9090", "--otlp-endpoint", "otel:4317"),
-        *("--log-level", "debug", "--log-format", "json"),
+        *("--log-level", "debug", "--log-format", "json", "--introducer", "--accept-routes", "192.168.0.0/16,fd00::/8"),
+        *("--private-dht", "192.0.2.7:5,node:6"),
     )
 
     assert (settings.interface, settings.hostname, settings.listen_port, settings.mtu) == ("mesh0", "box", 1234, 1300)
@@ -40,6 +41,9 @@ def test_every_flag_ends_up_in_the_settings(tmp_path: Path) -> None:
     assert (settings.lan_discovery, settings.ipv6, settings.punching, settings.stun) == (False, False, False, True)
     assert settings.gossip
     assert settings.keep_interface
+    assert settings.introducer
+    assert [str(network) for network in settings.accept_routes] == ["192.168.0.0/16", "fd00::/8"]
+    assert (settings.dht, settings.private_dht) == (False, ("192.0.2.7:5", "node:6"))
     assert (settings.state_dir, settings.runtime_dir) == (Path("/srv/state"), Path("/srv/run"))
     assert settings.control_socket == Path("/srv/x.sock")
     assert (settings.metrics_address, settings.otlp_endpoint) == ("127.0.0.1:9090", "http://otel:4317")

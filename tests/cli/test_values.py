@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wgmesh.cli import values
+from wgmesh.core.settings import PRIVATE_NETWORKS
 
 NETWORKS = st.one_of(
     st.tuples(st.ip_addresses(v=4), st.integers(min_value=0, max_value=32)),
@@ -51,6 +52,15 @@ def test_what_routes_accept_is_normal_and_stays_so(texts: list[str]) -> None:
         return
     assert values.parse_routes(",".join(map(str, routes))) == routes
     assert all(route.prefixlen > 0 and not route.network_address.is_loopback for route in routes)
+
+
+def test_words_stand_for_lists_of_accepted_routes() -> None:
+    assert values.parse_accepted_routes("none") == ()
+    assert {network.prefixlen for network in values.parse_accepted_routes("all")} == {0}
+    assert values.parse_accepted_routes("private, 198.51.100.9/24,10.0.0.0/8") == (
+        *PRIVATE_NETWORKS,
+        ipaddress.ip_network("198.51.100.0/24"),
+    )
 
 
 def test_a_mesh_subnet_loses_its_host_bits() -> None:

@@ -74,6 +74,7 @@ def build_settings(
     settings = MeshSettings(secret=secret, **fields)
     _check_routes(settings, keys)
     _check_stun(merged, settings)
+    _check_dht(merged, settings)
     return settings
 
 
@@ -100,8 +101,12 @@ def _parsed(row: Setting, given: Given, keys: MeshKeys) -> object:
     try:
         if row.is_switch:
             return parse_switch(given.texts[-1]) is row.value_if_set
-        if row.field == "advertise_routes":
+        if row.field in ("advertise_routes", "accept_routes"):
             return row.parse(",".join(given.texts))
+        if row.is_list:
+            return tuple(
+                dict.fromkeys(row.parse(item) for text in given.texts for item in text.split(",") if item.strip())
+            )
         if row.field == "static_peers":  # a peer is called at the mesh's own port unless it says another
             return tuple(parse_host_port(text, keys.gossip_port) for text in given.texts)
         if row.repeatable:
@@ -126,6 +131,19 @@ def _check_routes(settings: MeshSettings, keys: MeshKeys) -> None:
 def _check_stun(merged: Mapping[str, Given], settings: MeshSettings) -> None:
     if "stun" in merged and not settings.stun:
         raise InvalidSetting("--stun", "--no-stun is given as well; leave out one of the two")
+
+
+def _check_dht(merged: Mapping[str, Given], settings: MeshSettings) -> None:
+    if "dht-bootstrap" not in merged:
+        return
+    if not settings.dht:
+        raise InvalidSetting("--dht-bootstrap", "--no-dht is given as well; leave out one of the two")
+    if settings.private_dht:
+        raise InvalidSetting(
+            "--dht-bootstrap", "with --private-dht the BitTorrent DHT stays off; leave out one of the two"
+        )
+    if not settings.dht_bootstrap:
+        raise InvalidSetting("--dht-bootstrap", "no HOST:PORT is given; --no-dht switches the DHT off")
 
 
 def _entry(path: Path, key: str, value: object) -> Given:

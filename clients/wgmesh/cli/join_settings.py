@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from wgmesh.cli import values
 from wgmesh.core.interface_name import parse_interface_name
+from wgmesh.core.settings import DEFAULT_DHT_BOOTSTRAP
 
 
 class Setting(NamedTuple):
@@ -39,6 +40,11 @@ class Setting(NamedTuple):
     @property
     def is_switch(self) -> bool:
         return not self.metavar
+
+    @property
+    def is_list(self) -> bool:
+        """Whether one text may hold several values, parted by commas."""
+        return self.metavar.endswith(",...")
 
 
 def _switch(name: str, field: str, help: str, value_if_set: bool = True) -> Setting:
@@ -79,6 +85,15 @@ SETTINGS: tuple[Setting, ...] = (
         repeatable=True,
     ),
     Setting(
+        "accept-routes",
+        "accept_routes",
+        values.parse_accepted_routes,
+        "Route only networks of others that lie inside these; `private`, `all` and `none` are words for lists.",
+        "CIDR,...",
+        "private",
+        repeatable=True,
+    ),
+    Setting(
         "peer",
         "static_peers",
         str,
@@ -88,8 +103,29 @@ SETTINGS: tuple[Setting, ...] = (
         repeatable=True,
     ),
     _switch("no-lan-discovery", "lan_discovery", "Do not look for nodes with multicast.", value_if_set=False),
-    _switch("no-dht", "", "Do not use the BitTorrent DHT. This version has no DHT layer, so nothing changes."),
-    _switch("gossip", "gossip", "Exchange peer lists inside the mesh."),
+    _switch("introducer", "introducer", "Arrange meetings for nodes that cannot reach each other; others are told."),
+    _switch("no-dht", "dht", "Do not use the BitTorrent DHT.", value_if_set=False),
+    Setting(
+        "dht-bootstrap",
+        "dht_bootstrap",
+        values.parse_host_with_port,
+        "First contacts of the BitTorrent DHT, in place of the built-in ones.",
+        "HOST:PORT,...",
+        ", ".join(DEFAULT_DHT_BOOTSTRAP),
+        repeatable=True,
+    ),
+    Setting(
+        "private-dht",
+        "private_dht",
+        values.parse_host_with_port,
+        "First contacts of a DHT of your own; the BitTorrent DHT then stays off.",
+        "HOST:PORT,...",
+        "none",
+        repeatable=True,
+    ),
+    _switch(
+        "gossip", "gossip", "Hear and send upstream's gossip; nodes of this program gossip among themselves anyway."
+    ),
     _switch("no-ipv6", "ipv6", "Ignore IPv6 endpoints.", value_if_set=False),
     _switch("no-punching", "punching", "Do not punch holes through NATs.", value_if_set=False),
     _switch("no-stun", "stun", "Do not ask STUN servers for the own address.", value_if_set=False),
@@ -140,14 +176,13 @@ _WHY_NOT_YET = "is not in this version yet; leave it out"
 
 # Flags of upstream that this version cannot honour, and the sentence that says so. None of them is a silent no-op.
 REFUSED: dict[str, str] = {
-    "introducer": f"relaying and rendezvous for others {_WHY_NOT_YET}",
     "force-relay": f"relaying {_WHY_NOT_YET}",
     "privacy": "it changes nothing in upstream either, so it is refused rather than pretended; leave it out",
     "account": f"managed ingress {_WHY_NOT_YET}",
     "pprof": "it profiles Go programs; use --metrics or --otlp-endpoint",
     "referral": "referral codes are not part of a mesh; leave it out",
 }
-REFUSED_SWITCHES = frozenset({"introducer", "force-relay", "privacy"})
+REFUSED_SWITCHES = frozenset({"force-relay", "privacy"})
 
 
 def setting(name: str) -> Setting | None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from wgmesh.core.model import IPNetwork
+from wgmesh.core.settings import PRIVATE_NETWORKS
 
 LOWEST_MTU = 1280  # RFC 8200, section 5: below it Linux takes IPv6 off a device
 HIGHEST_MTU = 65455  # 65535 minus the 80 bytes of outer IPv6, UDP and WireGuard headers
@@ -21,6 +22,12 @@ _NEVER_ROUTED = tuple(
     ipaddress.ip_network(text)
     for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
 )
+
+_ACCEPT_WORDS: dict[str, tuple[IPNetwork, ...]] = {
+    "private": PRIVATE_NETWORKS,
+    "all": (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")),
+    "none": (),
+}
 
 
 def parse_switch(text: str) -> bool:
@@ -103,6 +110,30 @@ def parse_routes(text: str) -> tuple[IPNetwork, ...]:
     Default routes and networks that no machine can be behind are refused.
     """
     return tuple(dict.fromkeys(_route(item.strip()) for item in text.split(",") if item.strip()))
+
+
+def parse_accepted_routes(text: str) -> tuple[IPNetwork, ...]:
+    """A list of networks parted by commas, or of the words `private`, `all` and `none`; host bits are cleared.
+
+    What no peer may ever take over is refused elsewhere, so `all` is no danger to the host's own routes.
+    """
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if not items:
+        raise ValueError("no network is given; `none` accepts no routes")
+    if "none" in items and len(items) > 1:
+        raise ValueError("`none` stands alone")
+    accepted: dict[IPNetwork, None] = {}
+    for item in items:
+        accepted |= dict.fromkeys(_ACCEPT_WORDS[item] if item in _ACCEPT_WORDS else (_route(item),))
+    return tuple(accepted)
+
+
+def parse_host_with_port(text: str) -> str:
+    """`HOST:PORT`, `1.2.3.4:PORT` or `[v6]:PORT`; the port has to be said."""
+    host, port = split_host_port(text)
+    if not port:
+        raise ValueError(f"{text.strip()!r} has no port; write HOST:PORT")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_host_port(text: str, default_port: int) -> str:

@@ -15,6 +15,18 @@ DEFAULT_STATE_DIR = Path("/var/lib/wgmesh")
 DEFAULT_RUNTIME_DIR = Path("/run/wgmesh")
 # two providers, so two different addresses
 DEFAULT_STUN_SERVERS = ("stun.l.google.com:19302", "stun.cloudflare.com:3478")
+# the routers that the large BitTorrent programs use; four operators, so that one may be down
+DEFAULT_DHT_BOOTSTRAP = (
+    "router.bittorrent.com:6881",
+    "dht.transmissionbt.com:6881",
+    "dht.libtorrent.org:25401",
+    "router.utorrent.com:6881",
+)
+# What a site may use without asking anybody: RFC 1918, the shared space of RFC 6598, unique local IPv6 (RFC 4193).
+PRIVATE_NETWORKS: tuple[IPNetwork, ...] = tuple(
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,14 @@ class MeshSettings:
     mtu: int = DEFAULT_MTU
     mesh_subnet: ipaddress.IPv4Network | None = None
     advertise_routes: tuple[IPNetwork, ...] = ()
+    accept_routes: tuple[IPNetwork, ...] = PRIVATE_NETWORKS
+    """Networks of others are routed only where they lie inside one of these."""
     static_peers: tuple[str, ...] = ()
+    introducer: bool = False
+    dht: bool = True
+    """Whether the Mainline DHT may be used; `private_dht` takes its place."""
+    dht_bootstrap: tuple[str, ...] = DEFAULT_DHT_BOOTSTRAP
+    private_dht: tuple[str, ...] = ()
     gossip: bool = False
     lan_discovery: bool = True
     ipv6: bool = True

@@ -24,8 +24,22 @@ class DiscoverySettings:
     punching: bool = True
     """Whether HELLOs are repeated until answered."""
     gossip: bool = False
+    """Whether upstream's gossip is heard and sent; between nodes of this implementation gossip is always on."""
+
     static_peers: tuple[str, ...] = ()
     """HOST:PORT of exchange sockets."""
+
+    introducer: bool = False
+    """Whether this node arranges meetings for others."""
+
+    dht: bool = False
+    """Whether the Mainline DHT is used. Off unless asked for, so that nothing leaves a host by a default."""
+
+    dht_bootstrap: tuple[str, ...] = ()
+    """HOST:PORT of the Mainline DHT's first contacts."""
+
+    private_dht: tuple[str, ...] = ()
+    """HOST:PORT of the first contacts of a DHT of one's own. Where given, the Mainline DHT stays off."""
 
     keep_interface: bool = False
     """Whether the tunnels outlive an orderly stop: then it is no departure, and nobody is told goodbye."""
@@ -33,3 +47,7 @@ class DiscoverySettings:
     @property
     def cache_path(self) -> Path:
         return self.state_dir / f"{self.interface}-peers.json"
+
+    @property
+    def denylist_path(self) -> Path:
+        return self.state_dir / f"{self.interface}-banned.json"

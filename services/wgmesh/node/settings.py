@@ -10,6 +10,7 @@ from wgmesh.core.addressing import mesh_ipv4_network
 from wgmesh.core.keyschedule import MeshKeys
 from wgmesh.core.model import IPNetwork
 from wgmesh.core.secret import Secret
+from wgmesh.core.settings import PRIVATE_NETWORKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class NodeSettings:
     mtu: int
     mesh_subnet: ipaddress.IPv4Network | None = None
     advertise_routes: tuple[IPNetwork, ...] = ()
+    accept_routes: tuple[IPNetwork, ...] = PRIVATE_NETWORKS
+    """Networks of others are routed only where they lie inside one of these."""
+
     ipv6: bool = True
     introducer: bool = False
 

@@ -110,6 +110,10 @@ def _discovery(settings: MeshSettings) -> DiscoverySettings:
         punching=settings.punching,
         gossip=settings.gossip,
         static_peers=settings.static_peers,
+        introducer=settings.introducer,
+        dht=settings.dht and not settings.private_dht,
+        dht_bootstrap=settings.dht_bootstrap,
+        private_dht=settings.private_dht,
         keep_interface=settings.keep_interface,
     )
 
@@ -131,5 +135,7 @@ def _node(settings: MeshSettings, keys: MeshKeys) -> NodeSettings:
         mtu=settings.mtu,
         mesh_subnet=settings.mesh_subnet,
         advertise_routes=settings.advertise_routes,
+        accept_routes=settings.accept_routes,
         ipv6=settings.ipv6,
+        introducer=settings.introducer,
     )
