@@ -8,12 +8,14 @@ from pathlib import Path
 import grpc.aio
 from wgmesh.client.channel import ServiceClient
 from wgmesh.convert.device import (
+    agreement_from_proto,
     apply_outcome_from_proto,
     desired_device_to_proto,
     device_snapshot_from_proto,
     refused_route_from_proto,
 )
-from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot
+from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot, PublicKey
+from wgmesh.core.possession import Agreement
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 from wgmesh.v1.wireguard_service_pb2_grpc import WireGuardServiceStub
 
@@ -42,6 +44,12 @@ class WireGuardClient(ServiceClient):
     def watch_device(self) -> AsyncIterator[DeviceSnapshot]:
         """Yields the device now and after each change, for ever."""
         return self._watch(self._stub.WatchDevice, wireguard_pb2.WatchDeviceRequest(), device_snapshot_from_proto)
+
+    async def agree_pair_keys(self, keys: Sequence[PublicKey]) -> tuple[Agreement, ...]:
+        """Agrees on a key with each of at most 1,000 peers, in their order; one that cannot be has its reason."""
+        request = wireguard_pb2.AgreePairKeysRequest(public_keys=[key.raw for key in keys])
+        response = await self._call(self._stub.AgreePairKeys, request)
+        return tuple(agreement_from_proto(agreement) for agreement in response.agreements)
 
     async def remove_device(self) -> None:
         """Removes the device and everything that was set for it."""

@@ -223,3 +223,81 @@ class RemoveDeviceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveDeviceResponse: _TypeAlias = RemoveDeviceResponse  # noqa: Y015
+
+@_typing.final
+class AgreePairKeysRequest(_message.Message):
+    """Asks to agree on keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def public_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The peers' public keys, 32 bytes each, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        public_keys: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_keys", b"public_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgreePairKeysRequest: _TypeAlias = AgreePairKeysRequest  # noqa: Y015
+
+@_typing.final
+class PairKeyAgreement(_message.Message):
+    """What came of agreeing with one peer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    PAIR_KEY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """The peer's public key as it was given."""
+    pair_key: _builtins.bytes
+    """The key that only the two nodes have, 32 bytes; empty if there is none."""
+    reason: _builtins.str
+    """One sentence that says why there is no key, empty otherwise."""
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+        pair_key: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pair_key", b"pair_key", "public_key", b"public_key", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PairKeyAgreement: _TypeAlias = PairKeyAgreement  # noqa: Y015
+
+@_typing.final
+class AgreePairKeysResponse(_message.Message):
+    """The agreements, in the order of the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PairKeyAgreement]:
+        """One for each public key."""
+
+    def __init__(
+        self,
+        *,
+        agreements: _abc.Iterable[Global___PairKeyAgreement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgreePairKeysResponse: _TypeAlias = AgreePairKeysResponse  # noqa: Y015

@@ -55,6 +55,11 @@ class WireGuardServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceResponse.FromString,
                 _registered_method=True)
+        self.AgreePairKeys = channel.unary_unary(
+                '/wgmesh.v1.WireGuardService/AgreePairKeys',
+                request_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.AgreePairKeysRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_wireguard__service__pb2.AgreePairKeysResponse.FromString,
+                _registered_method=True)
 
 
 class WireGuardServiceServicer:
@@ -89,6 +94,13 @@ class WireGuardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AgreePairKeys(self, request, context):
+        """Agrees on a key with each of some peers: X25519 with the device's private key, which never leaves the process.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WireGuardServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +123,11 @@ def add_WireGuardServiceServicer_to_server(servicer, server):
                     servicer.RemoveDevice,
                     request_deserializer=wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceResponse.SerializeToString,
+            ),
+            'AgreePairKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.AgreePairKeys,
+                    request_deserializer=wgmesh_dot_v1_dot_wireguard__service__pb2.AgreePairKeysRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.AgreePairKeysResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +239,33 @@ class WireGuardService:
             '/wgmesh.v1.WireGuardService/RemoveDevice',
             wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceRequest.SerializeToString,
             wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AgreePairKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.WireGuardService/AgreePairKeys',
+            wgmesh_dot_v1_dot_wireguard__service__pb2.AgreePairKeysRequest.SerializeToString,
+            wgmesh_dot_v1_dot_wireguard__service__pb2.AgreePairKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class WireGuardServiceStub:
     """Streams the device: a whole snapshot first and after each change."""
     RemoveDevice: _grpc.UnaryUnaryMultiCallable[_wireguard_service_pb2.RemoveDeviceRequest, _wireguard_service_pb2.RemoveDeviceResponse]
     """Removes the device and everything that was set for it."""
+    AgreePairKeys: _grpc.UnaryUnaryMultiCallable[_wireguard_service_pb2.AgreePairKeysRequest, _wireguard_service_pb2.AgreePairKeysResponse]
+    """Agrees on a key with each of some peers: X25519 with the device's private key, which never leaves the process."""
 
 @_typing.type_check_only
 class WireGuardServiceAsyncStub(WireGuardServiceStub):
@@ -55,6 +57,8 @@ class WireGuardServiceAsyncStub(WireGuardServiceStub):
     """Streams the device: a whole snapshot first and after each change."""
     RemoveDevice: _aio.UnaryUnaryMultiCallable[_wireguard_service_pb2.RemoveDeviceRequest, _wireguard_service_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
     """Removes the device and everything that was set for it."""
+    AgreePairKeys: _aio.UnaryUnaryMultiCallable[_wireguard_service_pb2.AgreePairKeysRequest, _wireguard_service_pb2.AgreePairKeysResponse]  # type: ignore[assignment]
+    """Agrees on a key with each of some peers: X25519 with the device's private key, which never leaves the process."""
 
 class WireGuardServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns the WireGuard device: the only part that writes to the kernel."""
@@ -90,5 +94,13 @@ class WireGuardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_wireguard_service_pb2.RemoveDeviceResponse, _abc.Awaitable[_wireguard_service_pb2.RemoveDeviceResponse]]:
         """Removes the device and everything that was set for it."""
+
+    @_abc_1.abstractmethod
+    def AgreePairKeys(
+        self,
+        request: _wireguard_service_pb2.AgreePairKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wireguard_service_pb2.AgreePairKeysResponse, _abc.Awaitable[_wireguard_service_pb2.AgreePairKeysResponse]]:
+        """Agrees on a key with each of some peers: X25519 with the device's private key, which never leaves the process."""
 
 def add_WireGuardServiceServicer_to_server(servicer: WireGuardServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,6 +9,7 @@ from wgmesh.convert.scalar import (
     ipv4,
     ipv6,
     network,
+    pair_key,
     preshared_key,
     public_key,
     seconds,
@@ -27,6 +28,7 @@ from wgmesh.core.model import (
     PeerFailure,
     RefusedRoute,
 )
+from wgmesh.core.possession import Agreement
 from wgmesh.v1 import device_pb2
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 
@@ -193,4 +195,13 @@ def apply_outcome_from_proto(message: wireguard_pb2.ApplyDeviceResponse) -> Appl
             PeerFailure(public_key(failure.public_key), failure.reason) for failure in message.peer_failures
         ),
         device=observed_device_from_proto(message.device) if message.HasField("device") else None,
+    )
+
+
+def agreement_from_proto(message: wireguard_pb2.PairKeyAgreement) -> Agreement:
+    """Raises InvalidInput."""
+    return Agreement(
+        public_key=public_key(message.public_key),
+        pair_key=pair_key(message.pair_key) if message.pair_key else None,
+        reason=message.reason,
     )

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from wgmesh.core.errors import InvalidInput
 from wgmesh.core.model import Endpoint, IPAddress, IPInterface, IPNetwork, PresharedKey, PublicKey
+from wgmesh.core.possession import PairKey
 from wgmesh.v1 import endpoint_pb2
 
 NANOSECONDS = 1_000_000_000
@@ -63,6 +64,14 @@ def preshared_key(raw: bytes) -> PresharedKey:
     """Raises InvalidInput unless `raw` has 32 bytes."""
     try:
         return PresharedKey(raw)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def pair_key(raw: bytes) -> PairKey:
+    """Raises InvalidInput unless `raw` has 32 bytes."""
+    try:
+        return PairKey(raw)
     except ValueError as error:
         raise InvalidInput(str(error)) from None
 

@@ -4,7 +4,8 @@ MeshError
 ├── InvalidInput          what was given cannot be used as it is
 │   ├── InvalidSecret     a secret that is too short or malformed
 │   ├── InvalidSetting    a flag, a file entry or an option
-│   └── MalformedMessage  bytes from the network that are not what they claim
+│   ├── MalformedMessage  bytes from the network that are not what they claim
+│   └── WeakKey           a public key with which nothing can be agreed
 ├── NotFound
 │   └── PeerNotFound
 ├── NotReady              not now; trying again may help
@@ -43,6 +44,10 @@ class InvalidSetting(InvalidInput):
 
 class MalformedMessage(InvalidInput):
     """Bytes from the network are not what they claim to be."""
+
+
+class WeakKey(InvalidInput):
+    """A public key with which no secret can be agreed."""
 
 
 class NotFound(MeshError):

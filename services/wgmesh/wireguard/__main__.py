@@ -27,7 +27,7 @@ async def main(shell: Shell, settings: WireGuardSettings) -> None:
         await device.require_support()
         # Before serving: an interface that is not ours ends the service here, with the reason.
         await keeper.look(full=True)
-        servicer = WireGuardServicer(keeper)
+        servicer = WireGuardServicer(keeper, identity.private_key)
         async with (
             shell.serve(lambda server: add_WireGuardServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
             asyncio.TaskGroup() as tasks,

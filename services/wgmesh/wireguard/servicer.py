@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import grpc.aio
@@ -11,6 +12,10 @@ from wgmesh.convert.device import (
     device_snapshot_to_proto,
     refused_route_to_proto,
 )
+from wgmesh.convert.scalar import public_key
+from wgmesh.core.errors import InvalidInput
+from wgmesh.core.possession import agree
+from wgmesh.core.private_key import PrivateKey
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 from wgmesh.v1.wireguard_service_pb2_grpc import WireGuardServiceServicer
 from wgmesh.wireguard.io.keeper import DeviceKeeper
@@ -18,13 +23,15 @@ from wgmesh.wireguard.io.keeper import DeviceKeeper
 Context = grpc.aio.ServicerContext[object, object]
 
 SERVICE_NAME = "wgmesh.v1.WireGuardService"
+AGREEMENTS_MAX = 1000  # the peers that discovery holds at most
 
 
 class WireGuardServicer(WireGuardServiceServicer):
     """Serves one device."""
 
-    def __init__(self, keeper: DeviceKeeper) -> None:
+    def __init__(self, keeper: DeviceKeeper, private_key: PrivateKey) -> None:
         self._keeper = keeper
+        self._private_key = private_key
 
     async def ApplyDevice(
         self, request: wireguard_pb2.ApplyDeviceRequest, context: Context
@@ -49,3 +56,22 @@ class WireGuardServicer(WireGuardServiceServicer):
     ) -> wireguard_pb2.RemoveDeviceResponse:
         await self._keeper.remove()
         return wireguard_pb2.RemoveDeviceResponse()
+
+    async def AgreePairKeys(
+        self, request: wireguard_pb2.AgreePairKeysRequest, context: Context
+    ) -> wireguard_pb2.AgreePairKeysResponse:
+        if len(request.public_keys) > AGREEMENTS_MAX:
+            raise InvalidInput(
+                f"{len(request.public_keys)} keys are too many for one call; ask for {AGREEMENTS_MAX} at a time"
+            )
+        # a thousand agreements take 50 ms, in which the device shall not go unwatched
+        agreements = await asyncio.to_thread(lambda: [self._agree(raw) for raw in request.public_keys])
+        return wireguard_pb2.AgreePairKeysResponse(agreements=agreements)
+
+    def _agree(self, raw: bytes) -> wireguard_pb2.PairKeyAgreement:
+        """One bad key is answered with its reason, and the others are agreed upon all the same."""
+        try:
+            pair_key = agree(self._private_key, public_key(raw))
+        except InvalidInput as error:
+            return wireguard_pb2.PairKeyAgreement(public_key=raw, reason=str(error))
+        return wireguard_pb2.PairKeyAgreement(public_key=raw, pair_key=pair_key.reveal())
