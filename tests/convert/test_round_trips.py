@@ -15,6 +15,7 @@ from wgmesh.convert.scalar import endpoint_value, public_key
 from wgmesh.core.errors import InvalidInput
 from wgmesh.core.model import (
     ApplyOutcome,
+    Ban,
     Candidate,
     CandidateSource,
     DesiredDevice,
@@ -81,6 +82,7 @@ peers = st.builds(
     native=st.booleans(),
     traceparent=texts,
     control_endpoint=st.none() | endpoints,
+    possession_at=st.none() | times,
 )
 descriptions = st.builds(
     SelfDescription,
@@ -128,6 +130,7 @@ refusals = st.builds(RefusedRoute, networks, keys, texts)
         description=st.none() | descriptions,
         exchange_port=ports,
         observed_endpoints=st.lists(endpoints, max_size=2).map(tuple),
+        banned=st.lists(keys, max_size=3).map(tuple),
     )
 )
 def test_a_peers_snapshot_arrives_whole(snapshot: PeersSnapshot) -> None:
@@ -138,6 +141,12 @@ def test_a_peers_snapshot_arrives_whole(snapshot: PeersSnapshot) -> None:
 @given(st.builds(PeerProof, keys, endpoints, times))
 def test_a_proof_arrives_whole(proof: PeerProof) -> None:
     assert peer_messages.peer_proof_from_proto(peer_messages.peer_proof_to_proto(proof)) == proof
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.builds(Ban, keys, times, texts))
+def test_a_ban_arrives_whole(ban: Ban) -> None:
+    assert peer_messages.ban_from_proto(peer_messages.ban_to_proto(ban)) == ban
 
 
 @settings(max_examples=EXAMPLES)

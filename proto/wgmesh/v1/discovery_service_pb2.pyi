@@ -258,6 +258,7 @@ class WatchPeersResponse(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     EXCHANGE_PORT_FIELD_NUMBER: _builtins.int
     OBSERVED_ENDPOINTS_FIELD_NUMBER: _builtins.int
+    BANNED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows by one with each change."""
     exchange_port: _builtins.int
@@ -278,6 +279,10 @@ class WatchPeersResponse(_message.Message):
     def observed_endpoints(self) -> _containers.RepeatedCompositeFieldContainer[_endpoint_pb2.Endpoint]:
         """The exchange socket as other members see it, most often seen first."""
 
+    @_builtins.property
+    def banned(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The public keys of banned peers, 32 bytes each."""
+
     def __init__(
         self,
         *,
@@ -287,10 +292,11 @@ class WatchPeersResponse(_message.Message):
         description: Global___SelfDescription | None = ...,
         exchange_port: _builtins.int = ...,
         observed_endpoints: _abc.Iterable[_endpoint_pb2.Endpoint] | None = ...,
+        banned: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["description", b"description"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "exchange_port", b"exchange_port", "layers", b"layers", "observed_endpoints", b"observed_endpoints", "peers", b"peers", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "description", b"description", "exchange_port", b"exchange_port", "layers", b"layers", "observed_endpoints", b"observed_endpoints", "peers", b"peers", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,3 +412,130 @@ class ForgetPeerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForgetPeerResponse: _TypeAlias = ForgetPeerResponse  # noqa: Y015
+
+@_typing.final
+class BanPeerRequest(_message.Message):
+    """Asks to ban a peer, known or not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """The public key, 32 bytes."""
+    reason: _builtins.str
+    """The operator's own words, at most 200 characters."""
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BanPeerRequest: _TypeAlias = BanPeerRequest  # noqa: Y015
+
+@_typing.final
+class BanPeerResponse(_message.Message):
+    """Answers BanPeer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BanPeerResponse: _TypeAlias = BanPeerResponse  # noqa: Y015
+
+@_typing.final
+class UnbanPeerRequest(_message.Message):
+    """Asks to take a ban back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """The public key, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnbanPeerRequest: _TypeAlias = UnbanPeerRequest  # noqa: Y015
+
+@_typing.final
+class UnbanPeerResponse(_message.Message):
+    """Answers UnbanPeer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnbanPeerResponse: _TypeAlias = UnbanPeerResponse  # noqa: Y015
+
+@_typing.final
+class ListBansRequest(_message.Message):
+    """Asks for the bans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBansRequest: _TypeAlias = ListBansRequest  # noqa: Y015
+
+@_typing.final
+class ListBansResponse(_message.Message):
+    """All bans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BANS_FIELD_NUMBER: _builtins.int
+    UNREAD_COUNT_FIELD_NUMBER: _builtins.int
+    unread_count: _builtins.int
+    """How many entries of the file name no key and ban nobody."""
+    @_builtins.property
+    def bans(self) -> _containers.RepeatedCompositeFieldContainer[_peer_pb2.Ban]:
+        """The bans, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        bans: _abc.Iterable[_peer_pb2.Ban] | None = ...,
+        unread_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bans", b"bans", "unread_count", b"unread_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBansResponse: _TypeAlias = ListBansResponse  # noqa: Y015

@@ -55,6 +55,21 @@ class DiscoveryServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerResponse.FromString,
                 _registered_method=True)
+        self.BanPeer = channel.unary_unary(
+                '/wgmesh.v1.DiscoveryService/BanPeer',
+                request_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.BanPeerRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.BanPeerResponse.FromString,
+                _registered_method=True)
+        self.UnbanPeer = channel.unary_unary(
+                '/wgmesh.v1.DiscoveryService/UnbanPeer',
+                request_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.UnbanPeerRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.UnbanPeerResponse.FromString,
+                _registered_method=True)
+        self.ListBans = channel.unary_unary(
+                '/wgmesh.v1.DiscoveryService/ListBans',
+                request_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.ListBansRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.ListBansResponse.FromString,
+                _registered_method=True)
 
 
 class DiscoveryServiceServicer:
@@ -89,6 +104,27 @@ class DiscoveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BanPeer(self, request, context):
+        """Removes a peer, takes nothing of it any more, and remembers that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnbanPeer(self, request, context):
+        """Takes a ban back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBans(self, request, context):
+        """Lists the bans.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DiscoveryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +147,21 @@ def add_DiscoveryServiceServicer_to_server(servicer, server):
                     servicer.ForgetPeer,
                     request_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerResponse.SerializeToString,
+            ),
+            'BanPeer': grpc.unary_unary_rpc_method_handler(
+                    servicer.BanPeer,
+                    request_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.BanPeerRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.BanPeerResponse.SerializeToString,
+            ),
+            'UnbanPeer': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnbanPeer,
+                    request_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.UnbanPeerRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.UnbanPeerResponse.SerializeToString,
+            ),
+            'ListBans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBans,
+                    request_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.ListBansRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.ListBansResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +273,87 @@ class DiscoveryService:
             '/wgmesh.v1.DiscoveryService/ForgetPeer',
             wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerRequest.SerializeToString,
             wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BanPeer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.DiscoveryService/BanPeer',
+            wgmesh_dot_v1_dot_discovery__service__pb2.BanPeerRequest.SerializeToString,
+            wgmesh_dot_v1_dot_discovery__service__pb2.BanPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnbanPeer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.DiscoveryService/UnbanPeer',
+            wgmesh_dot_v1_dot_discovery__service__pb2.UnbanPeerRequest.SerializeToString,
+            wgmesh_dot_v1_dot_discovery__service__pb2.UnbanPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.DiscoveryService/ListBans',
+            wgmesh_dot_v1_dot_discovery__service__pb2.ListBansRequest.SerializeToString,
+            wgmesh_dot_v1_dot_discovery__service__pb2.ListBansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,12 @@ class DiscoveryServiceStub:
     """Asks one address whether a member of this mesh answers there."""
     ForgetPeer: _grpc.UnaryUnaryMultiCallable[_discovery_service_pb2.ForgetPeerRequest, _discovery_service_pb2.ForgetPeerResponse]
     """Forgets a peer and refuses second-hand news of it for a while."""
+    BanPeer: _grpc.UnaryUnaryMultiCallable[_discovery_service_pb2.BanPeerRequest, _discovery_service_pb2.BanPeerResponse]
+    """Removes a peer, takes nothing of it any more, and remembers that."""
+    UnbanPeer: _grpc.UnaryUnaryMultiCallable[_discovery_service_pb2.UnbanPeerRequest, _discovery_service_pb2.UnbanPeerResponse]
+    """Takes a ban back."""
+    ListBans: _grpc.UnaryUnaryMultiCallable[_discovery_service_pb2.ListBansRequest, _discovery_service_pb2.ListBansResponse]
+    """Lists the bans."""
 
 @_typing.type_check_only
 class DiscoveryServiceAsyncStub(DiscoveryServiceStub):
@@ -55,6 +61,12 @@ class DiscoveryServiceAsyncStub(DiscoveryServiceStub):
     """Asks one address whether a member of this mesh answers there."""
     ForgetPeer: _aio.UnaryUnaryMultiCallable[_discovery_service_pb2.ForgetPeerRequest, _discovery_service_pb2.ForgetPeerResponse]  # type: ignore[assignment]
     """Forgets a peer and refuses second-hand news of it for a while."""
+    BanPeer: _aio.UnaryUnaryMultiCallable[_discovery_service_pb2.BanPeerRequest, _discovery_service_pb2.BanPeerResponse]  # type: ignore[assignment]
+    """Removes a peer, takes nothing of it any more, and remembers that."""
+    UnbanPeer: _aio.UnaryUnaryMultiCallable[_discovery_service_pb2.UnbanPeerRequest, _discovery_service_pb2.UnbanPeerResponse]  # type: ignore[assignment]
+    """Takes a ban back."""
+    ListBans: _aio.UnaryUnaryMultiCallable[_discovery_service_pb2.ListBansRequest, _discovery_service_pb2.ListBansResponse]  # type: ignore[assignment]
+    """Lists the bans."""
 
 class DiscoveryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds the members of the mesh and tells them about this node."""
@@ -90,5 +102,29 @@ class DiscoveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_discovery_service_pb2.ForgetPeerResponse, _abc.Awaitable[_discovery_service_pb2.ForgetPeerResponse]]:
         """Forgets a peer and refuses second-hand news of it for a while."""
+
+    @_abc_1.abstractmethod
+    def BanPeer(
+        self,
+        request: _discovery_service_pb2.BanPeerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_discovery_service_pb2.BanPeerResponse, _abc.Awaitable[_discovery_service_pb2.BanPeerResponse]]:
+        """Removes a peer, takes nothing of it any more, and remembers that."""
+
+    @_abc_1.abstractmethod
+    def UnbanPeer(
+        self,
+        request: _discovery_service_pb2.UnbanPeerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_discovery_service_pb2.UnbanPeerResponse, _abc.Awaitable[_discovery_service_pb2.UnbanPeerResponse]]:
+        """Takes a ban back."""
+
+    @_abc_1.abstractmethod
+    def ListBans(
+        self,
+        request: _discovery_service_pb2.ListBansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_discovery_service_pb2.ListBansResponse, _abc.Awaitable[_discovery_service_pb2.ListBansResponse]]:
+        """Lists the bans."""
 
 def add_DiscoveryServiceServicer_to_server(servicer: DiscoveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -14,6 +14,7 @@ from wgmesh.v1 import device_pb2 as _device_pb2
 from wgmesh.v1 import discovery_service_pb2 as _discovery_service_pb2
 from wgmesh.v1 import endpoint_pb2 as _endpoint_pb2
 from wgmesh.v1 import nat_service_pb2 as _nat_service_pb2
+from wgmesh.v1 import peer_pb2 as _peer_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -80,6 +81,8 @@ class PeerStatus(_message.Message):
     INTRODUCER_FIELD_NUMBER: _builtins.int
     NAT_TYPE_FIELD_NUMBER: _builtins.int
     NATIVE_FIELD_NUMBER: _builtins.int
+    PROVE_TIME_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The public key, 32 bytes."""
     hostname: _builtins.str
@@ -104,6 +107,8 @@ class PeerStatus(_message.Message):
     """Its NAT kind in upstream's words, empty if unknown."""
     native: _builtins.bool
     """Whether it speaks this implementation's extensions."""
+    proof: _builtins.str
+    """How that was proven: handshake (WireGuard's, or traffic after it), key (a proof in a message), or empty."""
     @_builtins.property
     def endpoint(self) -> _endpoint_pb2.Endpoint:
         """The endpoint WireGuard uses; unset if none."""
@@ -128,6 +133,10 @@ class PeerStatus(_message.Message):
     def routable_networks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Networks behind it, as CIDR."""
 
+    @_builtins.property
+    def prove_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last proven that the peer holds its private key; unset if never."""
+
     def __init__(
         self,
         *,
@@ -149,10 +158,12 @@ class PeerStatus(_message.Message):
         introducer: _builtins.bool = ...,
         nat_type: _builtins.str = ...,
         native: _builtins.bool = ...,
+        prove_time: _timestamp_pb2.Timestamp | None = ...,
+        proof: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "handshake_time", b"handshake_time", "last_seen_time", b"last_seen_time", "round_trip_time", b"round_trip_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "handshake_time", b"handshake_time", "last_seen_time", b"last_seen_time", "prove_time", b"prove_time", "round_trip_time", b"round_trip_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["discovery_methods", b"discovery_methods", "endpoint", b"endpoint", "handshake_time", b"handshake_time", "hostname", b"hostname", "introducer", b"introducer", "last_seen_time", b"last_seen_time", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "native", b"native", "path", b"path", "public_key", b"public_key", "reason", b"reason", "round_trip_time", b"round_trip_time", "routable_networks", b"routable_networks", "rx_bytes", b"rx_bytes", "state", b"state", "tx_bytes", b"tx_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discovery_methods", b"discovery_methods", "endpoint", b"endpoint", "handshake_time", b"handshake_time", "hostname", b"hostname", "introducer", b"introducer", "last_seen_time", b"last_seen_time", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "native", b"native", "path", b"path", "proof", b"proof", "prove_time", b"prove_time", "public_key", b"public_key", "reason", b"reason", "round_trip_time", b"round_trip_time", "routable_networks", b"routable_networks", "rx_bytes", b"rx_bytes", "state", b"state", "tx_bytes", b"tx_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -597,3 +608,144 @@ class ReloadResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReloadResponse: _TypeAlias = ReloadResponse  # noqa: Y015
+
+@_typing.final
+class NodeServiceBanPeerRequest(_message.Message):
+    """Asks to ban a peer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    selector: _builtins.str
+    """Of a known peer a key, a unique key prefix, a host name or a mesh address; of an unknown one its whole key."""
+    reason: _builtins.str
+    """The operator's own words, at most 200 characters."""
+    def __init__(
+        self,
+        *,
+        selector: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "selector", b"selector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServiceBanPeerRequest: _TypeAlias = NodeServiceBanPeerRequest  # noqa: Y015
+
+@_typing.final
+class NodeServiceBanPeerResponse(_message.Message):
+    """Who was banned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    HOSTNAME_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """The public key, 32 bytes."""
+    hostname: _builtins.str
+    """The host name, empty if unknown."""
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+        hostname: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hostname", b"hostname", "public_key", b"public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServiceBanPeerResponse: _TypeAlias = NodeServiceBanPeerResponse  # noqa: Y015
+
+@_typing.final
+class NodeServiceUnbanPeerRequest(_message.Message):
+    """Asks to take a ban back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTOR_FIELD_NUMBER: _builtins.int
+    selector: _builtins.str
+    """The key of a ban, or a beginning of it that no other ban has."""
+    def __init__(
+        self,
+        *,
+        selector: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServiceUnbanPeerRequest: _TypeAlias = NodeServiceUnbanPeerRequest  # noqa: Y015
+
+@_typing.final
+class NodeServiceUnbanPeerResponse(_message.Message):
+    """Who is banned no longer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """The public key, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServiceUnbanPeerResponse: _TypeAlias = NodeServiceUnbanPeerResponse  # noqa: Y015
+
+@_typing.final
+class NodeServiceListBansRequest(_message.Message):
+    """Asks for the bans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServiceListBansRequest: _TypeAlias = NodeServiceListBansRequest  # noqa: Y015
+
+@_typing.final
+class NodeServiceListBansResponse(_message.Message):
+    """All bans."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BANS_FIELD_NUMBER: _builtins.int
+    UNREAD_COUNT_FIELD_NUMBER: _builtins.int
+    unread_count: _builtins.int
+    """How many entries of the file name no key and ban nobody."""
+    @_builtins.property
+    def bans(self) -> _containers.RepeatedCompositeFieldContainer[_peer_pb2.Ban]:
+        """The bans, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        bans: _abc.Iterable[_peer_pb2.Ban] | None = ...,
+        unread_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bans", b"bans", "unread_count", b"unread_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServiceListBansResponse: _TypeAlias = NodeServiceListBansResponse  # noqa: Y015

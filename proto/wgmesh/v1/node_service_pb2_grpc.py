@@ -65,6 +65,21 @@ class NodeServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_node__service__pb2.ReloadRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.ReloadResponse.FromString,
                 _registered_method=True)
+        self.BanPeer = channel.unary_unary(
+                '/wgmesh.v1.NodeService/BanPeer',
+                request_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceBanPeerRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceBanPeerResponse.FromString,
+                _registered_method=True)
+        self.UnbanPeer = channel.unary_unary(
+                '/wgmesh.v1.NodeService/UnbanPeer',
+                request_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceUnbanPeerRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceUnbanPeerResponse.FromString,
+                _registered_method=True)
+        self.ListBans = channel.unary_unary(
+                '/wgmesh.v1.NodeService/ListBans',
+                request_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceListBansRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceListBansResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -113,6 +128,27 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BanPeer(self, request, context):
+        """Bans a peer: it is removed from the device at once, and nothing of it counts until it is unbanned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnbanPeer(self, request, context):
+        """Takes a ban back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBans(self, request, context):
+        """Lists the bans.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +181,21 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.Reload,
                     request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.ReloadRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_node__service__pb2.ReloadResponse.SerializeToString,
+            ),
+            'BanPeer': grpc.unary_unary_rpc_method_handler(
+                    servicer.BanPeer,
+                    request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceBanPeerRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceBanPeerResponse.SerializeToString,
+            ),
+            'UnbanPeer': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnbanPeer,
+                    request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceUnbanPeerRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceUnbanPeerResponse.SerializeToString,
+            ),
+            'ListBans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBans,
+                    request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceListBansRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceListBansResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +361,87 @@ class NodeService:
             '/wgmesh.v1.NodeService/Reload',
             wgmesh_dot_v1_dot_node__service__pb2.ReloadRequest.SerializeToString,
             wgmesh_dot_v1_dot_node__service__pb2.ReloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BanPeer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.NodeService/BanPeer',
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServiceBanPeerRequest.SerializeToString,
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServiceBanPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnbanPeer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.NodeService/UnbanPeer',
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServiceUnbanPeerRequest.SerializeToString,
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServiceUnbanPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.NodeService/ListBans',
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServiceListBansRequest.SerializeToString,
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServiceListBansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,12 @@ class NodeServiceStub:
     """Asks one address whether a member of this mesh answers there."""
     Reload: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.ReloadRequest, _node_service_pb2.ReloadResponse]
     """Reads the reload file and applies what can be changed while running."""
+    BanPeer: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.NodeServiceBanPeerRequest, _node_service_pb2.NodeServiceBanPeerResponse]
+    """Bans a peer: it is removed from the device at once, and nothing of it counts until it is unbanned."""
+    UnbanPeer: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.NodeServiceUnbanPeerRequest, _node_service_pb2.NodeServiceUnbanPeerResponse]
+    """Takes a ban back."""
+    ListBans: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.NodeServiceListBansRequest, _node_service_pb2.NodeServiceListBansResponse]
+    """Lists the bans."""
 
 @_typing.type_check_only
 class NodeServiceAsyncStub(NodeServiceStub):
@@ -63,6 +69,12 @@ class NodeServiceAsyncStub(NodeServiceStub):
     """Asks one address whether a member of this mesh answers there."""
     Reload: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ReloadRequest, _node_service_pb2.ReloadResponse]  # type: ignore[assignment]
     """Reads the reload file and applies what can be changed while running."""
+    BanPeer: _aio.UnaryUnaryMultiCallable[_node_service_pb2.NodeServiceBanPeerRequest, _node_service_pb2.NodeServiceBanPeerResponse]  # type: ignore[assignment]
+    """Bans a peer: it is removed from the device at once, and nothing of it counts until it is unbanned."""
+    UnbanPeer: _aio.UnaryUnaryMultiCallable[_node_service_pb2.NodeServiceUnbanPeerRequest, _node_service_pb2.NodeServiceUnbanPeerResponse]  # type: ignore[assignment]
+    """Takes a ban back."""
+    ListBans: _aio.UnaryUnaryMultiCallable[_node_service_pb2.NodeServiceListBansRequest, _node_service_pb2.NodeServiceListBansResponse]  # type: ignore[assignment]
+    """Lists the bans."""
 
 class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
     """What clients ask of a running node."""
@@ -114,5 +126,29 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_service_pb2.ReloadResponse, _abc.Awaitable[_node_service_pb2.ReloadResponse]]:
         """Reads the reload file and applies what can be changed while running."""
+
+    @_abc_1.abstractmethod
+    def BanPeer(
+        self,
+        request: _node_service_pb2.NodeServiceBanPeerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_service_pb2.NodeServiceBanPeerResponse, _abc.Awaitable[_node_service_pb2.NodeServiceBanPeerResponse]]:
+        """Bans a peer: it is removed from the device at once, and nothing of it counts until it is unbanned."""
+
+    @_abc_1.abstractmethod
+    def UnbanPeer(
+        self,
+        request: _node_service_pb2.NodeServiceUnbanPeerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_service_pb2.NodeServiceUnbanPeerResponse, _abc.Awaitable[_node_service_pb2.NodeServiceUnbanPeerResponse]]:
+        """Takes a ban back."""
+
+    @_abc_1.abstractmethod
+    def ListBans(
+        self,
+        request: _node_service_pb2.NodeServiceListBansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_service_pb2.NodeServiceListBansResponse, _abc.Awaitable[_node_service_pb2.NodeServiceListBansResponse]]:
+        """Lists the bans."""
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -121,6 +121,7 @@ class Peer(_message.Message):
     NATIVE_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     CONTROL_ENDPOINT_FIELD_NUMBER: _builtins.int
+    POSSESSION_TIME_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The WireGuard public key, 32 bytes."""
     hostname: _builtins.str
@@ -143,7 +144,7 @@ class Peer(_message.Message):
 
     @_builtins.property
     def discovery_methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """How it was found: lan, exchange, known-peer, static, cache, gossip."""
+        """How it was found, in the order of the first times: lan, exchange, known-peer, static, cache, gossip, and others."""
 
     @_builtins.property
     def routable_networks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -160,6 +161,10 @@ class Peer(_message.Message):
     @_builtins.property
     def control_endpoint(self) -> _endpoint_pb2.Endpoint:
         """The exchange endpoint from which it last answered; unset if never."""
+
+    @_builtins.property
+    def possession_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last proved to us that it holds its private key; unset if never."""
 
     def __init__(
         self,
@@ -178,11 +183,44 @@ class Peer(_message.Message):
         native: _builtins.bool = ...,
         traceparent: _builtins.str = ...,
         control_endpoint: _endpoint_pb2.Endpoint | None = ...,
+        possession_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["control_endpoint", b"control_endpoint", "direct_seen_time", b"direct_seen_time", "first_seen_time", b"first_seen_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["control_endpoint", b"control_endpoint", "direct_seen_time", b"direct_seen_time", "first_seen_time", b"first_seen_time", "possession_time", b"possession_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "control_endpoint", b"control_endpoint", "direct_seen_time", b"direct_seen_time", "discovery_methods", b"discovery_methods", "first_seen_time", b"first_seen_time", "hostname", b"hostname", "introducer", b"introducer", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "native", b"native", "public_key", b"public_key", "routable_networks", b"routable_networks", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "control_endpoint", b"control_endpoint", "direct_seen_time", b"direct_seen_time", "discovery_methods", b"discovery_methods", "first_seen_time", b"first_seen_time", "hostname", b"hostname", "introducer", b"introducer", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "native", b"native", "possession_time", b"possession_time", "public_key", b"public_key", "routable_networks", b"routable_networks", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Peer: _TypeAlias = Peer  # noqa: Y015
+
+@_typing.final
+class Ban(_message.Message):
+    """A key that the operator wants nothing to do with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    BAN_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """The public key, 32 bytes."""
+    reason: _builtins.str
+    """The operator's own words, empty if none."""
+    @_builtins.property
+    def ban_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was banned; unset if that is not known."""
+
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+        ban_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ban_time", b"ban_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban_time", b"ban_time", "public_key", b"public_key", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ban: _TypeAlias = Ban  # noqa: Y015

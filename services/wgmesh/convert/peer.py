@@ -17,6 +17,7 @@ from wgmesh.convert.scalar import (
 )
 from wgmesh.core.errors import InvalidInput
 from wgmesh.core.model import (
+    Ban,
     Candidate,
     CandidateSource,
     DiscoveryLayer,
@@ -86,6 +87,7 @@ def peer_to_proto(peer: Peer) -> peer_pb2.Peer:
         native=peer.native,
         traceparent=peer.traceparent,
         control_endpoint=endpoint_to_proto(peer.control_endpoint),
+        possession_time=timestamp(peer.possession_at),
     )
 
 
@@ -106,6 +108,7 @@ def peer_from_proto(message: peer_pb2.Peer) -> Peer:
         native=message.native,
         traceparent=message.traceparent,
         control_endpoint=endpoint_from_proto(message, "control_endpoint"),
+        possession_at=seconds(message, "possession_time"),
     )
 
 
@@ -157,6 +160,15 @@ def peer_proof_from_proto(message: discovery_pb2.PeerProof) -> PeerProof:
     )
 
 
+def ban_to_proto(ban: Ban) -> peer_pb2.Ban:
+    return peer_pb2.Ban(public_key=ban.public_key.raw, ban_time=timestamp(ban.banned_at or None), reason=ban.reason)
+
+
+def ban_from_proto(message: peer_pb2.Ban) -> Ban:
+    """Raises InvalidInput."""
+    return Ban(public_key(message.public_key), seconds(message, "ban_time") or 0.0, message.reason)
+
+
 def layer_to_proto(layer: DiscoveryLayer) -> discovery_pb2.DiscoveryLayer:
     return discovery_pb2.DiscoveryLayer(
         name=layer.name,
@@ -184,6 +196,7 @@ def peers_snapshot_to_proto(snapshot: PeersSnapshot) -> discovery_pb2.WatchPeers
         observed_endpoints=[
             message for endpoint in snapshot.observed_endpoints if (message := endpoint_to_proto(endpoint))
         ],
+        banned=[key.raw for key in snapshot.banned],
     )
 
 
@@ -196,4 +209,5 @@ def peers_snapshot_from_proto(message: discovery_pb2.WatchPeersResponse) -> Peer
         description=self_description_from_proto(message.description) if message.HasField("description") else None,
         exchange_port=message.exchange_port,
         observed_endpoints=tuple(endpoint_value(endpoint) for endpoint in message.observed_endpoints),
+        banned=tuple(public_key(raw) for raw in message.banned),
     )

@@ -152,6 +152,8 @@ class Peer:
     native: bool = False
     traceparent: str = ""
     control_endpoint: Endpoint | None = None
+    possession_at: float | None = None
+    """When it last proved to us, and to nobody else, that it holds its private key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,15 @@ class DiscoveryLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class Ban:
+    """A key that the operator wants nothing to do with. The reason is the operator's own text."""
+
+    public_key: PublicKey
+    banned_at: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PeersSnapshot:
     """All that discovery knows at one revision."""
 
@@ -207,6 +218,7 @@ class PeersSnapshot:
     description: SelfDescription | None = None
     exchange_port: int = 0
     observed_endpoints: tuple[Endpoint, ...] = ()
+    banned: tuple[PublicKey, ...] = ()
 
 
 class Mapping(StrEnum):
