@@ -79,6 +79,14 @@ def test_replacing_a_source_leaves_the_others_alone() -> None:
     assert order(candidates, 101.0) == [3, 4]
 
 
+def test_what_a_peer_has_announced_stays_until_it_announces_something_else() -> None:
+    candidates = Candidates()
+    assert candidates.replace([at(1), at(2)], ANNOUNCED, 100.0)
+    assert not candidates.replace([at(1), at(2)], ANNOUNCED, 101.0)
+    assert candidates.next_change(101.0) is None and not candidates.expire(1e6)
+    assert candidates.replace([at(2)], ANNOUNCED, 1e6) and order(candidates, 1e6) == [2]
+
+
 def test_hearsay_never_makes_an_address_younger_and_never_crowds_out() -> None:
     candidates = Candidates()
     for number in range(10):

@@ -125,6 +125,35 @@ def test_a_table_full_of_verified_peers_takes_nobody_more() -> None:
     assert len(table) == PEERS_MAX
 
 
+def test_claims_and_turns_follow_the_peers_that_come_and_go() -> None:
+    table = PeerTable()
+    table.hear_second_hand(key(1), FACTS, at(1), "known-peer", 100.0)
+    assert table.claimants(FACTS.mesh_ipv4) == {key(1)} and table.rotation.first(8) == []
+    elsewhere = replace(FACTS, mesh_ipv4=ipaddress.IPv4Address("10.1.0.2"))
+    table.hear(key(1), elsewhere, [at(1)], "exchange", 101.0)
+    assert table.claimants(FACTS.mesh_ipv4) == frozenset() and table.claimants(elsewhere.mesh_ipv4) == {key(1)}
+    assert table.rotation.first(8) == [key(1)]
+    table.remove(key(1))
+    assert table.claimants(elsewhere.mesh_ipv4) == frozenset() and table.rotation.first(8) == []
+
+
+def test_a_snapshot_shows_every_change_although_it_is_not_made_anew_each_time() -> None:
+    table = PeerTable()
+    table.hear(key(1), FACTS, [at(1)], "exchange", 100.0)
+    assert table.peers(101.0)[0] is table.peers(101.0)[0]
+    table.set_control_endpoint(key(1), at(9))
+    table.label(key(1), "static")
+    table.set_traceparent(key(1), "trace")
+    table.add_candidate(key(1), at(2), CandidateSource.LAN, 102.0)
+    (peer,) = table.peers(102.0)
+    assert (peer.control_endpoint, peer.traceparent) == (at(9), "trace")
+    assert peer.discovery_methods == ("exchange", "static")
+    assert [each.endpoint for each in peer.candidates] == [at(2), at(1)]
+    table.prove([PeerProof(key(1), at(1), 103.0)], 103.0)
+    assert [each.endpoint for each in table.peers(103.0)[0].candidates] == [at(1), at(2)]
+    assert [each.endpoint for each in table.peers(283.0)[0].candidates] == [at(2), at(1)]
+
+
 _NEWS = st.lists(
     st.tuples(st.integers(1, 4), st.integers(1, 8), st.sampled_from(["", "h1", "h2"]), st.booleans()), max_size=12
 )

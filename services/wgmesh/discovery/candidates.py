@@ -31,9 +31,13 @@ _RANK = {
 _LIFETIME_S = {
     CandidateSource.LAN: LAN_FRESH_S,
     CandidateSource.OBSERVED: HEARD_FRESH_S,
-    CandidateSource.ANNOUNCED: HEARD_FRESH_S,
     CandidateSource.SECOND_HAND: HEARD_FRESH_S,
-}  # static and cached addresses stay as long as the peer
+}  # static and cached addresses stay as long as the peer, announced ones until it announces others
+
+
+def lifetime_s(source: CandidateSource) -> float:
+    """Seconds for which an address counts after it was last heard; infinite where it stays as long as the peer."""
+    return _LIFETIME_S.get(source, float("inf"))
 
 
 class Candidates:
@@ -42,6 +46,8 @@ class Candidates:
     def __init__(self) -> None:
         self._heard: dict[tuple[Endpoint, CandidateSource], float] = {}
         self._proven: dict[Endpoint, float] = {}
+        self._ordered: tuple[Candidate, ...] | None = None
+        self._ordered_until = float("-inf")  # when a proof grows stale
 
     def hear(self, endpoint: Endpoint, source: CandidateSource, now: float) -> None:
         """Notes an address. Hearing it again makes it younger, except second hand."""
@@ -52,23 +58,39 @@ class Candidates:
         elif slot not in self._heard:
             self._make_room(now)
         self._heard[slot] = now
+        self._ordered = None
 
-    def replace(self, endpoints: Iterable[Endpoint], source: CandidateSource, now: float) -> None:
-        """Makes `endpoints` all that is known from `source`."""
+    def replace(self, endpoints: Iterable[Endpoint], source: CandidateSource, now: float) -> bool:
+        """Makes `endpoints` all that is known from `source`. Whether an address came or went."""
         kept = list(dict.fromkeys(endpoints))[:CANDIDATES_MAX]
-        self._heard = {slot: at for slot, at in self._heard.items() if slot[1] is not source}
+        self._ordered = None
+        slots = [slot for slot in self._heard if slot[1] is source]
+        if [endpoint for endpoint, _ in slots] == kept:
+            for slot in slots:
+                self._heard[slot] = now
+            return False
+        before = self.endpoints()
+        for slot in slots:
+            del self._heard[slot]
         for endpoint in kept:
             self.hear(endpoint, source, now)
+        return before != self.endpoints()
 
     def prove(self, endpoint: Endpoint, proven_at: float) -> None:
         """Notes that WireGuard reached the peer at `endpoint`."""
+        self._ordered = None
         self._proven[endpoint] = max(proven_at, self._proven.get(endpoint, proven_at))
         while len(self._proven) > CANDIDATES_MAX:
             del self._proven[min(self._proven, key=self._proven.__getitem__)]
 
+    def is_newest_proof(self, endpoint: Endpoint) -> bool:
+        """Whether the most recent proof is one of `endpoint`: a further one there changes no order."""
+        return endpoint in self._proven and self._proven[endpoint] == max(self._proven.values())
+
     def expire(self, now: float) -> bool:
         """Drops what is too old. Whether there was anything."""
         before = len(self._proven) + len(self._heard)
+        self._ordered = None
         self._proven = {endpoint: at for endpoint, at in self._proven.items() if now - at < HEARD_FRESH_S}
         self._heard = {slot: at for slot, at in self._heard.items() if now < self._end(slot, at)}
         return len(self._proven) + len(self._heard) < before
@@ -81,6 +103,13 @@ class Candidates:
 
     def best_first(self, now: float) -> tuple[Candidate, ...]:
         """One candidate an endpoint. Proven most recently first, then by source, then the youngest."""
+        if self._ordered is None or now >= self._ordered_until:
+            self._ordered = self._best_first(now)
+            fresh = [at + PROOF_FRESH_S for at in self._proven.values() if now - at < PROOF_FRESH_S]
+            self._ordered_until = min(fresh, default=float("inf"))
+        return self._ordered
+
+    def _best_first(self, now: float) -> tuple[Candidate, ...]:
         chosen: dict[Endpoint, Candidate] = {}
         for endpoint, source in sorted(self._heard, key=lambda slot: _RANK[slot[1]]):
             if endpoint not in chosen:
@@ -96,7 +125,7 @@ class Candidates:
 
     def _end(self, slot: tuple[Endpoint, CandidateSource], heard_at: float) -> float:
         endpoint, source = slot
-        end = heard_at + _LIFETIME_S.get(source, float("inf"))
+        end = heard_at + lifetime_s(source)
         proven_at = self._proven.get(endpoint)
         return end if proven_at is None else max(end, proven_at + PROOF_FRESH_S)
 

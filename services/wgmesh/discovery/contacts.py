@@ -13,6 +13,7 @@ from enum import IntEnum
 
 from wgmesh.core.backoff import delays
 from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.discovery.agenda import Agenda
 
 CONCURRENT_MAX = 8  # contacts to hearsay at a time: a poisoned list must not make us a flood (BUG 57)
 CONCURRENT_HEARD_MAX = 64  # these have just spoken to us themselves, so they must not wait behind dead addresses
@@ -22,9 +23,9 @@ LAST_RETRY_S = 900.0  # after an hour of silence an address costs six datagrams 
 STATIC_RETRY_S = 60.0  # the operator named it, so it is worth a steady try
 REFRESH_S = 45.0  # below the 60 s that keep a Go neighbour content, with room for one lost exchange
 REFRESH_JITTER = 0.1
-# Only a Go peer forgets us where handshakes prove that we live. Our own kind needs a HELLO for hearsay alone, which it
-# takes for current for 600 s: one every 180 s comes three times as often.
-QUIET_TURNS = 4
+# Only a Go peer forgets us where handshakes prove that we live, and only a Go peer needs the lists in our HELLOs: our
+# own kind compares views. One HELLO in two hours mends what nobody has thought of.
+QUIET_TURNS = 160
 HURRY_PER_PEER_S = 0.02  # 50 a second: 300 peers hear of a change within 6 s
 
 
@@ -56,8 +57,9 @@ class Contacts:
         """`random_unit` gives floats in 0..1."""
         self._random_unit = random_unit
         self._contacts: dict[Endpoint, Contact] = {}
-        self._next_at: float | None = None
-        self._is_changed = False  # since the next instant was worked out: every datagram asks for it
+        self._addresses: dict[PublicKey, set[Endpoint]] = {}
+        self._waiting: dict[Origin, Agenda[Endpoint]] = {origin: Agenda() for origin in Origin}
+        self._asked: set[Endpoint] = set()  # few: as many as may be asked at a time
 
     def __len__(self) -> int:
         return len(self._contacts)
@@ -69,89 +71,100 @@ class Contacts:
         self, address: Endpoint, origin: Origin, now: float, key: PublicKey | None = None, eager: bool = False
     ) -> None:
         """Notes an address to try at once. One that is known already keeps its pause, unless `eager`."""
-        self._is_changed = True
         contact = self._contacts.get(address)
         if contact is None:
             if len(self._contacts) < CONTACTS_MAX:
-                self._contacts[address] = Contact(address, origin, key, now, self._pauses(origin))
+                self._put(Contact(address, origin, key, now, self._pauses(origin)))
             return
+        self._remove(address)
         contact.key = key or contact.key
         if origin < contact.origin and contact.origin is not Origin.STATIC:
             contact.origin = origin
         if eager:
             contact.next_at = min(contact.next_at, now)
+        self._put(contact)
 
     def set_static(self, addresses: Iterable[Endpoint], now: float) -> None:
         """Makes these all the addresses that the operator named."""
-        self._is_changed = True
-        wanted = set(addresses)
+        wanted = dict.fromkeys(addresses)
         for address, contact in tuple(self._contacts.items()):
             if contact.origin is Origin.STATIC and address not in wanted:
-                del self._contacts[address]
+                self._remove(address)
         for address in wanted:
             if address not in self._contacts or self._contacts[address].origin is not Origin.STATIC:
-                self._contacts[address] = Contact(address, Origin.STATIC, None, now, self._pauses(Origin.STATIC))
+                self._remove(address)
+                self._put(Contact(address, Origin.STATIC, None, now, self._pauses(Origin.STATIC)))
 
     def due(self, now: float) -> list[Contact]:
         """Returns the contacts to ask at once, with few addresses of hearsay unanswered at a time."""
-        next_at = self.poll_timeout()
-        if next_at is None or now < next_at:
-            return []
-        self._is_changed = True
-        waiting = [each for each in self._contacts.values() if not each.is_asked and now >= each.next_at]
-        waiting.sort(key=lambda contact: (contact.origin, contact.next_at))
-        heard = [contact for contact in waiting if contact.origin is Origin.HEARD]
-        hearsay = [contact for contact in waiting if contact.origin is not Origin.HEARD]
-        chosen = heard[: self._room(True)] + hearsay[: self._room(False)]
-        for contact in chosen:
-            contact.is_asked = True
+        chosen: list[Contact] = []
+        for origin in Origin:
+            room = self._room(origin is Origin.HEARD)
+            while room > 0 and (address := self._waiting[origin].take(now)) is not None:
+                contact = self._contacts[address]
+                contact.is_asked = True
+                self._asked.add(address)
+                chosen.append(contact)
+                room -= 1
         return chosen
 
     def answered(self, address: Endpoint, now: float) -> bool:
         """Ends a contact with success; whether it was a static one. Static ones are asked again in a minute."""
-        contact = self._contacts.get(address)
-        if contact is None:
-            return False
-        self._is_changed = True
-        if contact.origin is not Origin.STATIC:
-            del self._contacts[address]
+        contact = self._remove(address)
+        if contact is None or contact.origin is not Origin.STATIC:
             return False
         contact.is_asked, contact.next_at = False, now + STATIC_RETRY_S
         contact.pauses = self._pauses(contact.origin)
+        self._put(contact)
         return True
 
     def failed(self, address: Endpoint, now: float) -> None:
         """Ends a contact without answer: the next try comes after a pause that doubles."""
-        contact = self._contacts.get(address)
+        contact = self._remove(address)
         if contact is not None:
-            self._is_changed = True
             contact.is_asked, contact.next_at = False, now + next(contact.pauses)
+            self._put(contact)
 
     def drop_peer(self, key: PublicKey) -> None:
         """Forgets the addresses of a peer that is gone, except those the operator named."""
-        self._is_changed = True
-        for address, contact in tuple(self._contacts.items()):
-            if contact.key == key and contact.origin is not Origin.STATIC:
-                del self._contacts[address]
+        for address in tuple(self._addresses.get(key, ())):
+            if self._contacts[address].origin is not Origin.STATIC:
+                self._remove(address)
 
     def poll_timeout(self) -> float | None:
-        if self._is_changed:
-            self._is_changed = False
-            self._next_at = self._earliest()
-        return self._next_at
-
-    def _earliest(self) -> float | None:
+        """Without room an answer or the end of an attempt comes first."""
         room = {is_heard: self._room(is_heard) > 0 for is_heard in (True, False)}
-        # without room, an answer or the end of an attempt comes first
-        waiting = (each for each in self._contacts.values() if not each.is_asked and room[each.origin is Origin.HEARD])
-        return min((contact.next_at for contact in waiting), default=None)
+        waiting = (self._waiting[origin].next_at() for origin in Origin if room[origin is Origin.HEARD])
+        return min((at for at in waiting if at is not None), default=None)
+
+    def _put(self, contact: Contact) -> None:
+        self._contacts[contact.address] = contact
+        if contact.key is not None:
+            self._addresses.setdefault(contact.key, set()).add(contact.address)
+        if contact.is_asked:
+            self._asked.add(contact.address)
+        else:
+            self._waiting[contact.origin].set(contact.address, contact.next_at)
+
+    def _remove(self, address: Endpoint) -> Contact | None:
+        contact = self._contacts.pop(address, None)
+        if contact is None:
+            return None
+        self._asked.discard(address)
+        self._waiting[contact.origin].drop(address)
+        if contact.key is not None:
+            addresses = self._addresses[contact.key]
+            addresses.remove(address)
+            if not addresses:
+                del self._addresses[contact.key]
+        return contact
 
     def _pauses(self, origin: Origin) -> Iterator[float]:
         cap_s = STATIC_RETRY_S if origin is Origin.STATIC else LAST_RETRY_S
         return delays(FIRST_RETRY_S, cap_s, self._random_unit)
 
     def _room(self, is_heard: bool) -> int:
-        asked = sum(each.is_asked and (each.origin is Origin.HEARD) == is_heard for each in self._contacts.values())
+        asked = sum((self._contacts[address].origin is Origin.HEARD) == is_heard for address in self._asked)
         return max((CONCURRENT_HEARD_MAX if is_heard else CONCURRENT_MAX) - asked, 0)
 
 
@@ -161,20 +174,25 @@ class Refreshes:
     def __init__(self, random_unit: Callable[[], float]) -> None:
         """`random_unit` gives floats in 0..1."""
         self._random_unit = random_unit
-        self._turns: dict[PublicKey, float] = {}
+        self._turns: Agenda[PublicKey] = Agenda()
         self._silent_turns: dict[PublicKey, int] = {}
-        self._next_at: float | None = None
 
     def schedule(self, key: PublicKey, now: float) -> None:
         """Sets the next turn of a peer that has just heard from us or is just being asked."""
-        self._set(key, now + next(delays(REFRESH_S, REFRESH_S, self._random_unit, jitter=REFRESH_JITTER)))
+        self._turns.set(key, now + next(delays(REFRESH_S, REFRESH_S, self._random_unit, jitter=REFRESH_JITTER)))
 
     def hurry(self, now: float) -> None:
         """Brings all turns forward, spread out: what we say of ourselves has changed."""
         span_s = min(HURRY_PER_PEER_S * len(self._turns), REFRESH_S)
-        for key, at in tuple(self._turns.items()):
+        for key in tuple(self._turns):
             self._silent_turns[key] = QUIET_TURNS
-            self._set(key, min(at, now + self._random_unit() * span_s))
+            at, soon = self._turns.get(key), now + self._random_unit() * span_s
+            self._turns.set(key, soon if at is None else min(at, soon))
+
+    def hurry_one(self, key: PublicKey, now: float) -> None:
+        """Brings the turn of one peer forward: it is worth asking."""
+        self._silent_turns[key] = QUIET_TURNS
+        self._turns.set(key, now)
 
     def ensure(self, key: PublicKey, now: float) -> None:
         """Schedules a peer that has no turn yet."""
@@ -182,29 +200,21 @@ class Refreshes:
             self.schedule(key, now)
 
     def drop(self, key: PublicKey) -> None:
-        self._turns.pop(key, None)
+        self._turns.drop(key)
         self._silent_turns.pop(key, None)
 
     def due(self, now: float, is_content: Callable[[PublicKey], bool]) -> list[PublicKey]:
         """Returns the peers that should hear from us, and schedules their next turn. Who is content hears us seldom."""
-        if self._next_at is None or now < self._next_at:
-            return []
-        due = [key for key, at in self._turns.items() if now >= at]
+        due = self._turns.take_all(now)
         for key in due:
             self.schedule(key, now)
-        self._next_at = min(self._turns.values(), default=None)
         return [key for key in due if not self._passes(key, is_content(key))]
 
     def poll_timeout(self) -> float | None:
-        """Possibly early: a turn that was put off is found out when it would have come."""
-        return self._next_at
+        return self._turns.next_at()
 
     def _passes(self, key: PublicKey, is_content: bool) -> bool:
         silent_turns = self._silent_turns.get(key, 0) + 1
         passes = is_content and silent_turns < QUIET_TURNS
         self._silent_turns[key] = silent_turns if passes else 0
         return passes
-
-    def _set(self, key: PublicKey, at: float) -> None:
-        self._turns[key] = at
-        self._next_at = at if self._next_at is None else min(self._next_at, at)

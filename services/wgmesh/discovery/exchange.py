@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.sansio import Transmit
+from wgmesh.discovery.agenda import Agenda
 
 # Seconds after the first HELLO. Dense at first, since the answerer may have been starting; six datagrams in all, well
 # under the 10/s that upstream allows one address (protocol notes, section 7.1).
@@ -50,6 +51,8 @@ class Exchange:
         """Without `resend` (the operator's no-punching) every HELLO is one datagram."""
         self._resend_at_s = RESEND_AT_S if resend else ()
         self._attempts: dict[Endpoint, Attempt] = {}
+        self._targets: dict[PublicKey, dict[Endpoint, None]] = {}  # of each peer asked for, oldest first
+        self._agenda: Agenda[Endpoint] = Agenda()
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -68,6 +71,7 @@ class Exchange:
             return False
         attempt.purposes.add(purpose)
         attempt.give_up_at = max(attempt.give_up_at, now + patience_s)
+        self._schedule(attempt)
         return True
 
     def start(
@@ -85,27 +89,48 @@ class Exchange:
         resend_at = iter([now + after for after in self._resend_at_s])
         attempt = Attempt(target, data, key, now, now + patience_s, {purpose}, resend_at)
         attempt.next_at = next(resend_at, float("inf"))
+        self._forget(target)
         self._attempts[target] = attempt
+        if key is not None:
+            self._targets.setdefault(key, {})[target] = None
+        self._schedule(attempt)
         return Transmit(data, target)
 
     def take_by_address(self, source: Endpoint) -> Attempt | None:
         """Ends the attempt that asked exactly this address."""
-        return self._attempts.pop(source, None)
+        return self._forget(source)
 
     def take_by_key(self, key: PublicKey) -> Attempt | None:
-        """Ends an attempt that asked for this peer, wherever."""
-        target = next((attempt.target for attempt in self._attempts.values() if attempt.key == key), None)
-        return None if target is None else self._attempts.pop(target)
+        """Ends the oldest attempt that asked for this peer, wherever."""
+        target = next(iter(self._targets.get(key, ())), None)
+        return None if target is None else self._forget(target)
 
     def handle_timeout(self, now: float) -> tuple[list[Transmit], list[Attempt]]:
         """Returns what to send again, and the attempts that stayed without answer."""
-        failed = [attempt for attempt in self._attempts.values() if now >= attempt.give_up_at]
+        due = [self._attempts[target] for target in self._agenda.take_all(now)]
+        failed = [attempt for attempt in due if now >= attempt.give_up_at]
         for attempt in failed:
-            del self._attempts[attempt.target]
-        due = [attempt for attempt in self._attempts.values() if now >= attempt.next_at]
-        for attempt in due:
+            self._forget(attempt.target)
+        repeated = [attempt for attempt in due if now < attempt.give_up_at]
+        for attempt in repeated:
             attempt.next_at = next((at for at in attempt.resend_at if at > now), float("inf"))
-        return [Transmit(attempt.data, attempt.target) for attempt in due], failed
+            self._schedule(attempt)
+        return [Transmit(attempt.data, attempt.target) for attempt in repeated], failed
 
     def poll_timeout(self) -> float | None:
-        return min((min(each.next_at, each.give_up_at) for each in self._attempts.values()), default=None)
+        return self._agenda.next_at()
+
+    def _schedule(self, attempt: Attempt) -> None:
+        self._agenda.set(attempt.target, min(attempt.next_at, attempt.give_up_at))
+
+    def _forget(self, target: Endpoint) -> Attempt | None:
+        attempt = self._attempts.pop(target, None)
+        if attempt is None:
+            return None
+        self._agenda.drop(target)
+        if attempt.key is not None:
+            targets = self._targets[attempt.key]
+            del targets[target]
+            if not targets:
+                del self._targets[attempt.key]
+        return attempt

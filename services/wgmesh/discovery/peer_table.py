@@ -9,12 +9,16 @@ Three kinds of news, each with its own weight:
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from wgmesh.core.model import CandidateSource, Endpoint, IPAddress, IPNetwork, Peer, PeerProof, PublicKey
-from wgmesh.discovery.candidates import PROOF_FRESH_S, Candidates
+from wgmesh.discovery.agenda import Agenda
+from wgmesh.discovery.candidates import PROOF_FRESH_S, Candidates, lifetime_s
+from wgmesh.discovery.claims import Claims
+from wgmesh.discovery.rotation import Rotation
 
 PEERS_MAX = 1000  # upstream's cap (protocol notes, section 15.3)
 SILENT_S = 600.0  # upstream's removal age, so that both kinds of node agree on who is gone
@@ -34,6 +38,8 @@ class PeerFacts:
     native: bool = False
     exchange_port: int | None = None
     """Where it listens, None where that is the mesh's own exchange port."""
+    revision: int = 0
+    """The peer's own count of what it has said of itself; 0 for upstream's, which have none."""
 
 
 class Change(StrEnum):
@@ -57,6 +63,8 @@ class PeerRecord:
     methods: list[str] = field(default_factory=list)
     direct_seen_at: float | None = None
     proven_at: float | None = None
+    possession_at: float | None = None
+    """When it last proved to hold its private key, in a message to us."""
     control_endpoint: Endpoint | None = None
     traceparent: str = ""
 
@@ -104,10 +112,20 @@ class PeerRecord:
 
 
 class PeerTable:
-    """All members but ourselves."""
+    """All members but ourselves.
+
+    What every datagram asks for is kept at hand: who claims an address, who is verified, what expires next.
+    """
 
     def __init__(self) -> None:
         self._records: dict[PublicKey, PeerRecord] = {}
+        self._order: list[PublicKey] = []
+        self._hearsay: dict[PublicKey, None] = {}  # oldest first
+        self._expiries: Agenda[PublicKey] = Agenda()
+        self._published: dict[PublicKey, tuple[float, Peer]] = {}
+        self._claims = Claims()
+        self.rotation = Rotation()
+        """The verified peers, in the order in which they should be mentioned to others."""
         self.own_key: PublicKey | None = None
 
     def __len__(self) -> int:
@@ -122,13 +140,17 @@ class PeerTable:
     def records(self) -> tuple[PeerRecord, ...]:
         return tuple(self._records.values())
 
+    def claimants(self, address: IPAddress) -> frozenset[PublicKey]:
+        """Who is said to have this mesh address."""
+        return self._claims.of(address)
+
     def peers(self, now: float) -> tuple[Peer, ...]:
         """The table as values, in the order of the keys."""
-        return tuple(self._records[key].to_peer(now) for key in sorted(self._records))
+        return tuple(self._peer(key, now) for key in self._order)
 
     def set_own_key(self, key: PublicKey) -> None:
         self.own_key = key
-        self._records.pop(key, None)
+        self.remove(key)
 
     def hear(self, key: PublicKey, facts: PeerFacts, announced: Iterable[Endpoint], method: str, now: float) -> Change:
         """Takes what the peer itself has just said. Its facts and announced addresses replace the earlier ones."""
@@ -137,16 +159,16 @@ class PeerTable:
         if record is None:
             if not self._admit(key):
                 return Change.NOTHING
-            record = self._records[key] = PeerRecord(key, facts, now)
+            record = self._add(PeerRecord(key, facts, now))
             change = Change.NEW_PEER
-        before = record.candidates.endpoints()
-        record.candidates.replace(announced, CandidateSource.ANNOUNCED, now)
-        if record.facts != facts or record.direct_seen_at is None or before != record.candidates.endpoints():
+        is_elsewhere = record.candidates.replace(announced, CandidateSource.ANNOUNCED, now)
+        if is_elsewhere or record.facts != facts or record.direct_seen_at is None:
             change = _greater(change, Change.CONTENT)
         if record.facts.exchange_port != facts.exchange_port:
             record.control_endpoint = None  # it has started anew, and listens elsewhere
-        record.facts = facts
+        self._set_facts(record, facts)
         record.direct_seen_at = now
+        self._verify(record)
         return _greater(change, _label(record, method))
 
     def hear_second_hand(
@@ -157,13 +179,13 @@ class PeerTable:
         if record is None:
             if key == self.own_key or len(self._records) >= PEERS_MAX:
                 return Change.NOTHING
-            record = self._records[key] = PeerRecord(key, facts, now)
+            record = self._add(PeerRecord(key, facts, now))
             _label(record, method)
             change = Change.NEW_PEER
         else:
             change = self._fill_gaps(record, facts)
         if endpoint is not None and endpoint not in record.candidates.endpoints():
-            record.candidates.hear(endpoint, CandidateSource.SECOND_HAND, now)
+            self._hear_of(record, endpoint, CandidateSource.SECOND_HAND, now)
             if endpoint in record.candidates.endpoints():
                 change = _greater(change, Change.CONTENT)
         return change
@@ -172,9 +194,9 @@ class PeerTable:
         """Takes an entry of the peer cache. Whatever was heard in this life of the process is newer."""
         if key in self._records or key == self.own_key or len(self._records) >= PEERS_MAX:
             return Change.NOTHING
-        record = self._records[key] = PeerRecord(key, facts, now, methods=["cache"])
+        record = self._add(PeerRecord(key, facts, now, methods=["cache"]))
         if endpoint is not None:
-            record.candidates.hear(endpoint, CandidateSource.CACHE, now)
+            self._hear_of(record, endpoint, CandidateSource.CACHE, now)
         return Change.NEW_PEER
 
     def add_candidate(self, key: PublicKey, endpoint: Endpoint, source: CandidateSource, now: float) -> Change:
@@ -184,7 +206,7 @@ class PeerTable:
             return Change.NOTHING
         before = record.candidates.best_first(now)[:1]
         known = endpoint in record.candidates.endpoints()
-        record.candidates.hear(endpoint, source, now)
+        self._hear_of(record, endpoint, source, now)
         best = record.candidates.best_first(now)[:1]
         return Change.AGE if known and before and before[0].endpoint == best[0].endpoint else Change.CONTENT
 
@@ -194,18 +216,31 @@ class PeerTable:
         if record is None or record.control_endpoint == endpoint:
             return Change.NOTHING
         record.control_endpoint = endpoint
+        self._published.pop(key, None)
         return Change.CONTENT
 
     def label(self, key: PublicKey, method: str) -> Change:
         """Notes a further way in which a peer was found."""
         record = self._records.get(key)
+        self._published.pop(key, None)
         return Change.NOTHING if record is None else _label(record, method)
+
+    def note_possession(self, key: PublicKey, now: float) -> Change:
+        """Notes that a peer has just proven to hold its private key."""
+        record = self._records.get(key)
+        if record is None:
+            return Change.NOTHING
+        change = Change.CONTENT if record.possession_at is None else Change.AGE
+        record.possession_at = now
+        self._published.pop(key, None)
+        return change
 
     def set_traceparent(self, key: PublicKey, traceparent: str) -> None:
         """Gives a peer the trace that follows its joining."""
         record = self._records.get(key)
         if record is not None:
             record.traceparent = traceparent
+            self._published.pop(key, None)
 
     def prove(self, proofs: Iterable[PeerProof], now: float) -> Change:
         """Takes the proofs of the data path. Proofs of unknown peers are no concern of discovery."""
@@ -214,33 +249,95 @@ class PeerTable:
             record = self._records.get(proof.public_key)
             if record is None or proof.proven_at <= (record.proven_at or NEVER):
                 continue
-            was = (record.is_proven(now), [each.endpoint for each in record.candidates.best_first(now)])
-            record.proven_at = min(proof.proven_at, now)
-            record.candidates.prove(proof.endpoint, record.proven_at)
-            is_now = (record.is_proven(now), [each.endpoint for each in record.candidates.best_first(now)])
-            change = _greater(change, Change.AGE if was == is_now else Change.CONTENT)
+            change = _greater(change, self._prove(record, proof.endpoint, min(proof.proven_at, now), now))
         return change
 
     def remove(self, key: PublicKey) -> bool:
-        return self._records.pop(key, None) is not None
+        record = self._records.pop(key, None)
+        if record is None:
+            return False
+        del self._order[bisect_left(self._order, key.text, key=_text)]
+        self._hearsay.pop(key, None)
+        self._expiries.drop(key)
+        self._published.pop(key, None)
+        self._claims.drop(key)
+        self.rotation.leave(key)
+        return True
 
     def expire(self, now: float) -> tuple[tuple[PublicKey, ...], Change]:
         """Drops old addresses, and peers that neither speak nor carry traffic. Returns the keys of those."""
-        dropped = [record.candidates.expire(now) for record in self._records.values()]
-        gone = tuple(
-            key
-            for key, record in self._records.items()
-            if now - record.silent_since >= SILENT_S and not record.is_proven(now)
-        )
+        gone, is_changed = [], False
+        for key in self._expiries.take_all(now):
+            record = self._records[key]
+            if now - record.silent_since >= SILENT_S and not record.is_proven(now):
+                gone.append(key)
+                continue
+            is_changed |= record.candidates.expire(now)
+            self._published.pop(key, None)
+            self._expiries.set(key, _next_expiry(record, now))
         for key in gone:
-            del self._records[key]
-        return gone, Change.CONTENT if gone or any(dropped) else Change.NOTHING
+            self.remove(key)
+        return tuple(gone), Change.CONTENT if gone or is_changed else Change.NOTHING
 
     def next_expiry(self, now: float) -> float | None:
-        """When `expire` has something to do next."""
-        ends = [max(record.silent_since + SILENT_S, now) for record in self._records.values()]
-        changes = [record.candidates.next_change(now) for record in self._records.values()]
-        return min((*ends, *(at for at in changes if at is not None)), default=None)
+        """When `expire` may have something to do next; too early where a peer was heard again in the meantime."""
+        next_at = self._expiries.next_at()
+        return None if next_at is None else max(next_at, now)
+
+    def _add(self, record: PeerRecord) -> PeerRecord:
+        key = record.key
+        self._records[key] = record
+        insort(self._order, key, key=_text)
+        self._hearsay[key] = None
+        self._claims.set(key, record.facts.mesh_ipv4, record.facts.mesh_ipv6)
+        self._expiries.set(key, record.first_seen_at + SILENT_S)
+        return record
+
+    def _peer(self, key: PublicKey, now: float) -> Peer:
+        """A peer as value, made anew only where something has changed: whole snapshots are taken often."""
+        known = self._published.get(key)
+        if known is not None and now < known[0]:
+            return known[1]
+        record = self._records[key]
+        peer = record.to_peer(now)
+        until = record.candidates.next_change(now)
+        self._published[key] = (float("inf") if until is None else until, peer)
+        return peer
+
+    def _set_facts(self, record: PeerRecord, facts: PeerFacts) -> None:
+        self._published.pop(record.key, None)
+        if record.facts != facts:
+            record.facts = facts
+            self._claims.set(record.key, facts.mesh_ipv4, facts.mesh_ipv6)
+
+    def _verify(self, record: PeerRecord) -> None:
+        self._hearsay.pop(record.key, None)
+        self.rotation.enter(record.key)
+
+    def _hear_of(self, record: PeerRecord, endpoint: Endpoint, source: CandidateSource, now: float) -> None:
+        record.candidates.hear(endpoint, source, now)
+        self._published.pop(record.key, None)
+        self._look_by(record, now + lifetime_s(source))
+
+    def _prove(self, record: PeerRecord, endpoint: Endpoint, proven_at: float, now: float) -> Change:
+        self._published.pop(record.key, None)
+        if record.is_proven(now) and record.candidates.is_newest_proof(endpoint):
+            record.proven_at = proven_at
+            record.candidates.prove(endpoint, proven_at)
+            return Change.AGE
+        was = (record.is_proven(now), [each.endpoint for each in record.candidates.best_first(now)])
+        record.proven_at = proven_at
+        record.candidates.prove(endpoint, proven_at)
+        self._verify(record)
+        self._look_by(record, proven_at + PROOF_FRESH_S)
+        is_now = (record.is_proven(now), [each.endpoint for each in record.candidates.best_first(now)])
+        return Change.AGE if was == is_now else Change.CONTENT
+
+    def _look_by(self, record: PeerRecord, at: float) -> None:
+        """Makes sure that the record is looked at no later than `at`. Whatever is later is found then."""
+        due_at = self._expiries.get(record.key)
+        if due_at is None or at < due_at:
+            self._expiries.set(record.key, at)
 
     def _admit(self, key: PublicKey) -> bool:
         """Makes room for a peer that speaks for itself: at the cap it takes the place of one known only by hearsay."""
@@ -248,11 +345,8 @@ class PeerTable:
             return False
         if len(self._records) < PEERS_MAX:
             return True
-        hearsay = [record for record in self._records.values() if not record.is_verified]
-        if not hearsay:
-            return False
-        del self._records[min(hearsay, key=lambda record: record.first_seen_at).key]
-        return True
+        oldest_hearsay = next(iter(self._hearsay), None)
+        return oldest_hearsay is not None and self.remove(oldest_hearsay)
 
     def _fill_gaps(self, record: PeerRecord, facts: PeerFacts) -> Change:
         if record.is_verified:
@@ -266,7 +360,7 @@ class PeerTable:
         )
         if merged == record.facts:
             return Change.NOTHING
-        record.facts = merged
+        self._set_facts(record, merged)
         return Change.CONTENT
 
 
@@ -275,6 +369,19 @@ _WEIGHT = {change: weight for weight, change in enumerate(Change)}
 
 def _greater(one: Change, other: Change) -> Change:
     return one if _WEIGHT[one] >= _WEIGHT[other] else other
+
+
+def _next_expiry(record: PeerRecord, now: float) -> float:
+    """When a record that is alive has to be looked at again."""
+    silent_at = record.silent_since + SILENT_S
+    if silent_at <= now:  # only its proof keeps it
+        silent_at = (record.proven_at or now) + PROOF_FRESH_S
+    change_at = record.candidates.next_change(now)
+    return silent_at if change_at is None else min(silent_at, change_at)
+
+
+def _text(key: PublicKey) -> str:
+    return key.text
 
 
 def _label(record: PeerRecord, method: str) -> Change:
