@@ -24,10 +24,33 @@ class Admission:
     retry_after_s: float
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    filled_at: float
+class TokenBucket:
+    """Gives out `rate` tokens a second, and `burst` at once. It is full at first.
+
+    `now` is in seconds and never decreases. Floods are turned away here, so a call makes no objects.
+    """
+
+    __slots__ = ("_burst", "_filled_at", "_rate", "tokens")
+
+    def __init__(self, rate: float, burst: float, now: float = 0.0) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._filled_at = now
+        self.tokens: float = burst
+
+    def holds(self, now: float, cost: float = 1.0) -> bool:
+        """Whether `cost` tokens are there. Takes none."""
+        tokens = self.tokens + (now - self._filled_at) * self._rate
+        self.tokens = tokens if tokens < self._burst else self._burst
+        self._filled_at = now
+        return self.tokens >= cost
+
+    def take(self, now: float, cost: float = 1.0) -> bool:
+        """Takes `cost` tokens if they are there."""
+        if not self.holds(now, cost):
+            return False
+        self.tokens -= cost
+        return True
 
 
 class RateLimiter(Generic[SourceT]):
@@ -40,23 +63,25 @@ class RateLimiter(Generic[SourceT]):
         self._rate = rate
         self._burst = burst
         self._max_sources = max_sources
-        self._buckets: OrderedDict[SourceT, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[SourceT, TokenBucket] = OrderedDict()
 
     def admit(self, source: SourceT, now: float) -> Admission:
         """Counts one message from `source` at `now` (seconds, never decreasing)."""
         bucket = self._bucket(source, now)
-        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.filled_at) * self._rate)
-        bucket.filled_at = now
-        if bucket.tokens < 1:
-            return Admission(False, 0, (1 - bucket.tokens) / self._rate)
-        bucket.tokens -= 1
-        return Admission(True, bucket.tokens, 0)
+        if bucket.take(now):
+            return Admission(True, bucket.tokens, 0)
+        return Admission(False, 0, (1 - bucket.tokens) / self._rate)
 
-    def _bucket(self, source: SourceT, now: float) -> _Bucket:
+    def allows(self, source: SourceT, now: float) -> bool:
+        """As `admit`, with the bare verdict."""
+        return self._bucket(source, now).take(now)
+
+    def _bucket(self, source: SourceT, now: float) -> TokenBucket:
         bucket = self._buckets.get(source)
         if bucket is None:
-            bucket = self._buckets[source] = _Bucket(self._burst, now)
+            bucket = self._buckets[source] = TokenBucket(self._rate, self._burst, now)
             if len(self._buckets) > self._max_sources:
                 self._buckets.popitem(last=False)
-        self._buckets.move_to_end(source)
+        else:
+            self._buckets.move_to_end(source)
         return bucket
