@@ -41,14 +41,12 @@ def test_a_node_that_leaves_before_its_static_peer_has_answered_is_dropped_at_on
 
 
 def test_a_goodbye_from_an_address_that_the_peer_never_spoke_from_is_rejected() -> None:
-    wire = Wire()
+    wire = Wire(agrees=False)
     one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
     wire.advance(3.0)
     wire.remove(two)
     two.core.goodbye(wire.now)
-    goodbyes = []
-    while (transmit := two.core.poll_transmit()) is not None:
-        goodbyes.append(transmit)
+    goodbyes = said(two)
     assert {kind(each) for each in goodbyes} == {"GOODBYE"}
     assert {bool(each.channel) for each in goodbyes} == {True, False}
     for goodbye in goodbyes:
@@ -66,7 +64,7 @@ def test_a_goodbye_that_is_said_twice_is_no_rejection() -> None:
 
 
 def test_a_reply_that_the_goodbye_has_overtaken_is_no_sign_of_life() -> None:
-    wire = Wire()
+    wire = Wire(agrees=False)
     one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
     wire.advance(3.0)
     prove(wire, one, two)
@@ -89,7 +87,7 @@ def test_a_reply_that_the_goodbye_has_overtaken_is_no_sign_of_life() -> None:
 
 
 def test_a_peer_that_has_not_left_answers_and_stays() -> None:
-    wire = Wire()
+    wire = Wire(agrees=False)
     one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
     wire.advance(3.0)
     prove(wire, one, two)
@@ -114,7 +112,7 @@ def test_a_restart_within_the_second_of_the_goodbye_is_known_at_once() -> None:
 
 
 def test_a_restart_before_the_goodbye_is_believed_keeps_the_tunnel() -> None:
-    wire = Wire()
+    wire = Wire(agrees=False)
     one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
     wire.advance(3.0)
     prove(wire, one, two)
@@ -124,3 +122,50 @@ def test_a_restart_before_the_goodbye_is_believed_keeps_the_tunnel() -> None:
     wire.add("192.168.1.2", life=1)
     wire.advance(5.0)
     assert list(one.peers()) == [two.key] and one.events_of(PeerLeft) == []
+
+
+def test_a_goodbye_with_the_proof_of_its_sender_is_believed_at_once_from_anywhere() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
+    wire.advance(3.0)
+    prove(wire, one, two)
+    wire.remove(two)
+    two.core.goodbye(wire.now)
+    for goodbye in said(two):
+        if not goodbye.channel:
+            wire.inject(one, goodbye.data, f"198.51.100.77:{KEYS.gossip_port}")
+    assert one.peers() == {} and one.events_of(PeerLeft) == [PeerLeft(two.key, "goodbye")]
+
+
+def test_a_goodbye_without_proof_of_somebody_who_can_prove_himself_changes_nothing() -> None:
+    """Every member can seal one in the name of another."""
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
+    wire.advance(3.0)
+    one.sent.clear()
+    wire.inject(one, GoPeer(2, two.host).goodbye(wire.now), str(two.address))
+    assert list(one.peers()) == [two.key]
+    assert one.rejections() == ["unproven"] and one.sent == []
+
+
+def test_a_recorded_goodbye_does_not_end_the_next_run() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
+    wire.advance(3.0)
+    wire.remove(two)
+    two.core.goodbye(wire.now)
+    recorded = [each for each in said(two) if not each.channel]
+    wire.advance(2.0)
+    anew = wire.add("192.168.1.2", life=1)
+    wire.advance(2.0)
+    for goodbye in recorded:
+        wire.inject(one, goodbye.data, str(anew.address))
+    assert list(one.peers()) == [two.key] and one.rejections() == ["stale"]
+
+
+def said(node: Node) -> list[Transmit]:
+    """What a node that is no longer on the wire wants to send."""
+    transmits = []
+    while (transmit := node.core.poll_transmit()) is not None:
+        transmits.append(transmit)
+    return transmits

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 
-from support.discovery_wire import Wire, kind, payload, prove
+from support.discovery_wire import Wire, kind, payload
 from support.go_peer import GoPeer
 from wgmesh.core.advertised import AdvertisedEndpoint
-from wgmesh.core.model import Endpoint
+from wgmesh.core.model import Endpoint, PeerProof
 
 
 def test_what_a_go_neighbour_says_is_learned_and_answered() -> None:
@@ -46,18 +46,21 @@ def test_no_ipv6_means_no_ipv6_candidates() -> None:
     assert str(other.peers()[go.key].candidates[0].endpoint) == "[2001:db8::9]:51820"
 
 
-def test_gossip_tells_a_proven_peer_of_others_through_the_tunnel() -> None:
+def test_upstreams_gossip_goes_to_upstreams_peers_and_tells_of_all_in_turn() -> None:
     wire = Wire()
-    one, two = wire.add("192.168.1.1", gossip=True), wire.add("192.168.1.2", gossip=True)
+    one = wire.add("192.168.1.1", gossip=True)
+    others = [wire.add(f"192.168.1.{number}") for number in range(2, 8)]
     go = GoPeer(9, "198.51.100.9")
     wire.inject(one, go.hello(wire.now), go.source)
-    prove(wire, one, two)
-    one.sent.clear()
-    wire.advance(10.5)
-    gossip = [each for each in one.sent if kind(each) == "ANNOUNCE" and not each.channel]
-    assert {str(each.to.host) for each in gossip} == {str(two.description.mesh_ipv4)}
-    assert go.key in two.peers()
-    assert "gossip" in two.peers()[one.key].discovery_methods
+    told = set()
+    for _ in range(12):
+        one.core.set_self(one.description, [PeerProof(go.key, Endpoint.parse("198.51.100.9:1"), wire.now)], wire.now)
+        one.sent.clear()
+        wire.advance(10.0)
+        gossip = [each for each in one.sent if kind(each) == "ANNOUNCE" and not each.channel]
+        assert {str(each.to) for each in gossip} <= {go.tunnel_source}
+        told |= {known.public_key for each in gossip for known in payload(wire, each).known_peers}
+    assert told >= {other.key for other in others}
 
 
 def test_without_gossip_a_go_nodes_gossip_is_ignored_and_ours_is_not_sent() -> None:

@@ -94,8 +94,8 @@ def test_a_node_whose_tunnels_stay_says_no_goodbye_and_falls_silent() -> None:
     assert list(one.peers()) == [two.key]
 
 
-def test_a_goodbye_of_a_peer_with_a_working_tunnel_takes_two_seconds() -> None:
-    wire = Wire()
+def test_a_goodbye_without_proof_of_a_peer_with_a_working_tunnel_takes_two_seconds() -> None:
+    wire = Wire(agrees=False)
     one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
     prove(wire, one, two)
     wire.advance(2.0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.discovery_wire import describe
+from support.pairing import pairing_service
 from wgmesh.client.discovery import DiscoveryClient
 from wgmesh.core.errors import InvalidInput, InvalidSetting, NotFound, PeerNotFound
 from wgmesh.core.model import Endpoint, LayerState
@@ -22,10 +23,10 @@ from wgmesh.runtime.settings import RuntimeSettings
 
 async def test_two_services_meet_over_a_static_address_and_remember_each_other(tmp_path: Path) -> None:
     secret = Secret.generate(os.urandom)
-    async with service(tmp_path / "one", secret) as one:
+    async with service(tmp_path / "one", secret, number=1) as one:
         await one.set_self(describe(1, secret))
         port = await exchange_port(one)
-        async with service(tmp_path / "two", secret, f"127.0.0.1:{port}") as two:
+        async with service(tmp_path / "two", secret, f"127.0.0.1:{port}", number=2) as two:
             await two.set_self(describe(2, secret))
             async with asyncio.timeout(10.0):
                 async for snapshot in two.watch_peers():
@@ -48,7 +49,10 @@ async def test_two_services_meet_over_a_static_address_and_remember_each_other(t
 async def test_whoever_was_met_is_remembered_within_a_second_or_so(tmp_path: Path) -> None:
     """A process that is killed has no time to save: its next life asks those whom this one has just met."""
     secret = Secret.generate(os.urandom)
-    async with service(tmp_path / "one", secret) as one, service(tmp_path / "two", secret) as two:
+    async with (
+        service(tmp_path / "one", secret, number=1) as one,
+        service(tmp_path / "two", secret, number=2) as two,
+    ):
         await one.set_self(describe(1, secret))
         await two.set_self(describe(2, secret))
         await two.probe_address(Endpoint.of("127.0.0.1", await exchange_port(one)), 2.0)
@@ -60,7 +64,10 @@ async def test_whoever_was_met_is_remembered_within_a_second_or_so(tmp_path: Pat
 
 async def test_a_forgotten_peer_leaves_the_snapshot(tmp_path: Path) -> None:
     secret = Secret.generate(os.urandom)
-    async with service(tmp_path / "one", secret) as one, service(tmp_path / "two", secret) as two:
+    async with (
+        service(tmp_path / "one", secret, number=1) as one,
+        service(tmp_path / "two", secret, number=2) as two,
+    ):
         await one.set_self(describe(1, secret))
         await two.set_self(describe(2, secret))
         await two.probe_address(Endpoint.of("127.0.0.1", await exchange_port(one)), 2.0)
@@ -76,7 +83,7 @@ async def test_every_layer_is_in_the_snapshot_with_its_state(tmp_path: Path) -> 
         assert states == {
             "lan": LayerState.DISABLED,
             "exchange": LayerState.RUNNING,
-            "gossip": LayerState.DISABLED,
+            "gossip": LayerState.RUNNING,
             "static": LayerState.DISABLED,
             "cache": LayerState.RUNNING,
             "dht": LayerState.UNAVAILABLE,
@@ -99,8 +106,19 @@ async def test_a_bad_static_peer_ends_the_service_with_the_reason(tmp_path: Path
 
 
 @asynccontextmanager
-async def service(directory: Path, secret: Secret, *static_peers: str) -> AsyncIterator[DiscoveryClient]:
+async def service(
+    directory: Path, secret: Secret, *static_peers: str, number: int = 1
+) -> AsyncIterator[DiscoveryClient]:
+    """Runs discovery for the node of this number, beside a service that agrees on keys for it."""
     directory.mkdir(exist_ok=True)
+    own_key = describe(number, secret).public_key
+    async with pairing_service(directory / "wireguard.sock", own_key):
+        async with discovery(directory, secret, static_peers) as client:
+            yield client
+
+
+@asynccontextmanager
+async def discovery(directory: Path, secret: Secret, static_peers: tuple[str, ...]) -> AsyncIterator[DiscoveryClient]:
     runtime = RuntimeSettings("discovery", "wg0", directory)
     settings = DiscoverySettings(secret, "wg0", directory, lan=False, static_peers=static_peers)
     ready = asyncio.Event()

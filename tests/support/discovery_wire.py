@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.pairing import agreements
 from wgmesh.core.addressing import derive_ipv4, derive_ipv6
 from wgmesh.core.advertised import AdvertisedEndpoint
 from wgmesh.core.announcement import Announcement, decode_announcement
@@ -16,10 +17,11 @@ from wgmesh.core.envelope import open_envelope
 from wgmesh.core.keyschedule import derive
 from wgmesh.core.model import Endpoint, Peer, PeerProof, PublicKey, SelfDescription
 from wgmesh.core.peer_cache import CachedPeer
+from wgmesh.core.possession import Agreement
 from wgmesh.core.sansio import Transmit
 from wgmesh.core.secret import Secret
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
-from wgmesh.discovery.events import Event
+from wgmesh.discovery.events import Event, PairKeysWanted
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.settings import DiscoverySettings
 
@@ -63,8 +65,10 @@ class Node:
 class Wire:
     """Carries what the cores send. `drop` may lose datagrams; addresses nobody has swallow them."""
 
-    def __init__(self, now: float = START) -> None:
+    def __init__(self, now: float = START, *, agrees: bool = True) -> None:
+        """Without `agrees` no two nodes have a key of their own, so nothing that they say is proven."""
         self.now = now
+        self._agrees = agrees
         self.nodes: dict[str, Node] = {}
         self.drop: Callable[[Node, Transmit], bool] = lambda sender, transmit: False
         self.carried: list[tuple[Endpoint, Transmit]] = []
@@ -148,6 +152,10 @@ class Wire:
         moved = False
         while (event := sender.core.poll_event()) is not None:
             sender.events.append(event)
+            if isinstance(event, PairKeysWanted):
+                agreed = agreements(sender.key, event.public_keys)
+                refused = [Agreement(key, None, "no point") for key in event.public_keys]
+                sender.core.set_pair_keys(agreed if self._agrees else refused, self.now)
         while (transmit := sender.core.poll_transmit()) is not None:
             moved = True
             sender.sent.append(transmit)

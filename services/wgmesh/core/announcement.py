@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from wgmesh.core.advertised import AdvertisedEndpoint, parse_advertised_endpoint
-from wgmesh.core.envelope import PROTOCOL, plaintext_of, plaintext_room
+from wgmesh.core.envelope import PROTOCOL, TYPE_MEMBER, plaintext_of, plaintext_room
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.jsonstrict import Members, to_json
 from wgmesh.core.model import Endpoint, IPNetwork, PublicKey
+from wgmesh.core.possession import PROOF_BYTES
 from wgmesh.core.wirefield import (
     MAX_KNOWN_PEERS,
     MAX_ROUTABLE_NETWORKS,
@@ -36,8 +37,11 @@ EXTENSION_MEMBER = "wgmesh"
 EXTENSION_VERSION = 1
 DATAGRAM_BUDGET_BYTES = 1200  # with IPv6 and UDP headers below the 1280 bytes that every path carries unfragmented
 MAX_CANDIDATES = 16
+MAX_KNOWN_CANDIDATES = 4  # hearsay needs one address that works; the peer itself tells the rest
 BOOT_BYTES = 8
 
+_BOOT = re.compile(rf"[0-9a-f]{{{2 * BOOT_BYTES}}}")
+_PROOF = re.compile(rf"(?:[0-9a-f]{{{2 * PROOF_BYTES}}})?")
 _TRACEPARENT = re.compile(r"(?:[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})?")  # W3C Trace Context, 3.2
 
 ItemT = TypeVar("ItemT")
@@ -45,7 +49,11 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True, slots=True)
 class KnownPeer:
-    """One entry of the list of peers that a sender knows. `age_s` is the time since the sender heard it directly."""
+    """One entry of the list of peers that a sender knows. `age_s` is the time since the sender heard it directly.
+
+    Only our own gossip has the last three: the peer's own revision of what it says of itself, further addresses, and
+    where it listens where that is not the mesh's own exchange port.
+    """
 
     public_key: PublicKey
     mesh_ipv4: ipaddress.IPv4Address
@@ -55,6 +63,9 @@ class KnownPeer:
     introducer: bool = False
     nat_type: str = ""
     age_s: int | None = None
+    revision: int | None = None
+    candidates: tuple[Endpoint, ...] = ()
+    exchange_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,9 @@ class Extension:
 
     `boot` names the run of the sender's process and `sequence` grows with every message in it, so that an old message
     never undoes a newer one. `candidates` are all addresses of the sender's WireGuard port, best first. `exchange_port`
-    is where the sender listens, None where that is the mesh's own exchange port.
+    is where the sender listens, None where that is the mesh's own exchange port. `revision` grows with every change of
+    what the sender says of itself. `proof` shows to one recipient that the sender holds its private key: an HMAC of all
+    the rest of the message under the key that the two agree on (core/possession.py), empty where there is none.
     """
 
     boot: bytes
@@ -71,6 +84,8 @@ class Extension:
     candidates: tuple[Endpoint, ...] = ()
     traceparent: str = ""
     exchange_port: int | None = None
+    revision: int = 0
+    proof: bytes = b""
     version: int = EXTENSION_VERSION
 
 
@@ -93,9 +108,10 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """The payload of GOODBYE: the peer with this key leaves."""
+    """The payload of GOODBYE: the peer with this key leaves. Upstream's has no extension."""
 
     public_key: PublicKey
+    extension: Extension | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +130,9 @@ def encode_announcement(announcement: Announcement, timestamp: int) -> dict[str,
         **_description(announcement),
         **_unless_empty("routable_networks", [str(n) for n in announcement.routable_networks[:MAX_ROUTABLE_NETWORKS]]),
         "timestamp": timestamp,
-        **_unless_empty("known_peers", [_encode_known_peer(peer) for peer in announcement.known_peers]),
+        **_unless_empty("known_peers", [encode_known_peer(peer) for peer in announcement.known_peers]),
         **_unless_empty("observed_endpoint", str(announcement.observed_endpoint or "")),
-        **_unless_empty(EXTENSION_MEMBER, _encode_extension(announcement.extension)),
+        **_unless_empty(EXTENSION_MEMBER, encode_extension(announcement.extension)),
     }
 
 
@@ -133,21 +149,47 @@ def decode_announcement(payload: Mapping[str, object]) -> DecodedAnnouncement:
         introducer=members.flag("introducer"),
         nat_type=parse_nat_type(members.text("nat_type")),
         routable_networks=_each(members, "routable_networks", MAX_ROUTABLE_NETWORKS, _decode_network, dropped),
-        known_peers=_each(members, "known_peers", MAX_KNOWN_PEERS, _decode_known_peer, dropped),
+        known_peers=_each(members, "known_peers", MAX_KNOWN_PEERS, decode_known_peer, dropped),
         observed_endpoint=_optional(members, "observed_endpoint", _decode_endpoint, dropped),
-        extension=_optional(members, EXTENSION_MEMBER, _decode_extension, dropped),
+        extension=_optional(members, EXTENSION_MEMBER, decode_extension, dropped),
     )
     return DecodedAnnouncement(announcement, tuple(dropped))
 
 
 def encode_goodbye(goodbye: Goodbye, timestamp: int) -> dict[str, object]:
-    """Returns the payload for `seal`: three members and never more (protocol notes, section 22, rule 12)."""
-    return {"protocol": PROTOCOL, "timestamp": timestamp, "wg_pubkey": goodbye.public_key.text}
+    """Returns the payload for `seal`: upstream's three members, and ours."""
+    return {
+        "protocol": PROTOCOL,
+        "timestamp": timestamp,
+        "wg_pubkey": goodbye.public_key.text,
+        **_unless_empty(EXTENSION_MEMBER, encode_extension(goodbye.extension)),
+    }
 
 
 def decode_goodbye(payload: Mapping[str, object]) -> Goodbye:
     """Decodes the payload of an opened GOODBYE. Raises MalformedMessage."""
-    return Goodbye(parse_public_key("wg_pubkey", Members(payload).text("wg_pubkey")))
+    members = Members(payload)
+    return Goodbye(
+        parse_public_key("wg_pubkey", members.text("wg_pubkey")),
+        _optional(members, EXTENSION_MEMBER, decode_extension, []),
+    )
+
+
+def transcript_of(payload: Mapping[str, object]) -> bytes:
+    """Returns what a proof of possession covers: the payload of a message, all but the proof itself.
+
+    It is the same on both sides, since JSON of texts, integers, lists and objects survives parsing unchanged.
+    """
+    extension = payload.get(EXTENSION_MEMBER)
+    bare = {name: item for name, item in extension.items() if name != "proof"} if isinstance(extension, dict) else None
+    return to_json({**payload, EXTENSION_MEMBER: bare, TYPE_MEMBER: None})
+
+
+def with_proof(payload: Mapping[str, object], proof: bytes) -> dict[str, object]:
+    """Returns the payload with its proof of possession. It must have our extension."""
+    extension = payload[EXTENSION_MEMBER]
+    assert isinstance(extension, dict)
+    return {**payload, EXTENSION_MEMBER: {**extension, "proof": proof.hex()}}
 
 
 def fit_known_peers(
@@ -166,7 +208,7 @@ def fit_known_peers(
     room -= len(plaintext_of(message_type, payload)) + len(',"known_peers":[]')
     chosen: list[KnownPeer] = []
     for peer in known_peers:
-        size = len(to_json(_encode_known_peer(peer))) + (len(",") if chosen else 0)
+        size = len(to_json(encode_known_peer(peer))) + (len(",") if chosen else 0)
         if size <= room and len(chosen) < MAX_KNOWN_PEERS:
             chosen.append(peer)
             room -= size
@@ -185,12 +227,18 @@ def _description(entry: Announcement | KnownPeer) -> dict[str, object]:
     }
 
 
-def _encode_known_peer(peer: KnownPeer) -> dict[str, object]:
-    age = {} if peer.age_s is None else {"age": peer.age_s}
-    return {"wg_pubkey": peer.public_key.text, **_description(peer), **age}
+def encode_known_peer(peer: KnownPeer) -> dict[str, object]:
+    return {
+        "wg_pubkey": peer.public_key.text,
+        **_description(peer),
+        **({} if peer.age_s is None else {"age": peer.age_s}),
+        **({} if peer.revision is None else {"rev": peer.revision}),
+        **_unless_empty("candidates", [str(candidate) for candidate in peer.candidates[:MAX_KNOWN_CANDIDATES]]),
+        **_unless_empty("exchange_port", peer.exchange_port),
+    }
 
 
-def _decode_known_peer(value: object) -> KnownPeer:
+def decode_known_peer(value: object) -> KnownPeer:
     members = Members(value)
     return KnownPeer(
         public_key=parse_public_key("wg_pubkey", members.text("wg_pubkey")),
@@ -201,10 +249,13 @@ def _decode_known_peer(value: object) -> KnownPeer:
         introducer=members.flag("introducer"),
         nat_type=parse_nat_type(members.text("nat_type")),
         age_s=_natural(members, "age") if "age" in members else None,
+        revision=_natural(members, "rev") if "rev" in members else None,
+        candidates=_each(members, "candidates", MAX_KNOWN_CANDIDATES, _decode_endpoint, []),
+        exchange_port=_port(members, "exchange_port") if "exchange_port" in members else None,
     )
 
 
-def _encode_extension(extension: Extension | None) -> dict[str, object]:
+def encode_extension(extension: Extension | None) -> dict[str, object]:
     if extension is None:
         return {}
     return {
@@ -214,13 +265,15 @@ def _encode_extension(extension: Extension | None) -> dict[str, object]:
         **_unless_empty("candidates", [str(candidate) for candidate in extension.candidates[:MAX_CANDIDATES]]),
         **_unless_empty("traceparent", extension.traceparent),
         **_unless_empty("exchange_port", extension.exchange_port),
+        **_unless_empty("rev", extension.revision),
+        **_unless_empty("proof", extension.proof.hex()),
     }
 
 
-def _decode_extension(value: object) -> Extension:
+def decode_extension(value: object) -> Extension:
     members = Members(value)
     boot = members.text("boot")
-    if not re.fullmatch(rf"[0-9a-f]{{{2 * BOOT_BYTES}}}", boot):
+    if not _BOOT.fullmatch(boot):
         raise MalformedMessage("boot: not a boot id")
     traceparent = members.text("traceparent")
     if not _TRACEPARENT.fullmatch(traceparent):
@@ -231,8 +284,16 @@ def _decode_extension(value: object) -> Extension:
         candidates=_each(members, "candidates", MAX_CANDIDATES, _decode_endpoint, []),
         traceparent=traceparent,
         exchange_port=_port(members, "exchange_port") if "exchange_port" in members else None,
+        revision=_natural(members, "rev") if "rev" in members else 0,
+        proof=_proof(members.text("proof")),
         version=_natural(members, "v"),
     )
+
+
+def _proof(text: str) -> bytes:
+    if not _PROOF.fullmatch(text):
+        raise MalformedMessage("proof: not a proof of possession")
+    return bytes.fromhex(text)
 
 
 def _decode_network(value: object) -> IPNetwork:

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,6 +29,10 @@ MAX_DATAGRAM_BYTES = 65_507  # the largest UDP payload over IPv4
 # our choice
 TYPE_MEMBER = "msg_type"  # the sealed copy of the type; Go nodes ignore it
 MAX_TYPE_CHARACTERS = 32
+# Anybody can make us parse the frame, and 64 KB of small values take a hundred times as long as 64 KB of ciphertext. A
+# frame has two commas and one bracket; there is room for what a later version may add.
+FRAME_COMMAS_MAX = 16
+FRAME_BRACKETS_MAX = 4
 
 
 class MessageType(StrEnum):
@@ -41,6 +46,7 @@ class MessageType(StrEnum):
     RENDEZVOUS_START = "RENDEZVOUS_START"
     PROBE = "PROBE"
     PROBE_REPLY = "PROBE_REPLY"
+    GOSSIP = "GOSSIP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ _MEMBER_RULES = {
     ),
     MessageType.PROBE: _MemberRule(frozenset({TYPE_MEMBER, "token"})),
     MessageType.PROBE_REPLY: _MemberRule(frozenset({TYPE_MEMBER, "token", "wg_pubkey"})),
+    MessageType.GOSSIP: _MemberRule(frozenset({TYPE_MEMBER, "wg_pubkey", "wgmesh"}), frozenset({"mesh_ip"})),
 }
 
 
@@ -97,7 +104,7 @@ def plaintext_of(message_type: str, payload: Mapping[str, object]) -> bytes:
 
 def encrypt(message_type: str, plaintext: bytes, key: bytes, nonce: bytes) -> bytes:
     """Returns the datagram for a plaintext that is JSON already."""
-    ciphertext = AESGCM(key).encrypt(nonce, plaintext, None)
+    ciphertext = _cipher(key).encrypt(nonce, plaintext, None)
     return b'{"type":"%s","nonce":"%s","ciphertext":"%s"}' % (
         str(message_type).encode("ascii"),
         b64encode(nonce),
@@ -116,7 +123,7 @@ def open_envelope(datagram: bytes, key: bytes, now: float) -> Opened:
 
     Replays within the 600 s window open again; remembering nonces is the caller's part.
     """
-    envelope = Members(parse_json(datagram, MAX_DATAGRAM_BYTES))
+    envelope = _frame(datagram)
     message_type = envelope.text("type")
     if not message_type.isascii() or not message_type.isprintable() or len(message_type) > MAX_TYPE_CHARACTERS:
         raise MalformedMessage("type: not a short word")
@@ -124,7 +131,7 @@ def open_envelope(datagram: bytes, key: bytes, now: float) -> Opened:
     if len(nonce) != NONCE_BYTES:
         raise MalformedMessage(f"nonce: not {NONCE_BYTES} bytes")
     try:
-        plaintext = AESGCM(key).decrypt(nonce, _from_base64("ciphertext", envelope.text("ciphertext")), None)
+        plaintext = _cipher(key).decrypt(nonce, _from_base64("ciphertext", envelope.text("ciphertext")), None)
     except (InvalidTag, ValueError):
         raise MalformedMessage("not sealed with this mesh's key") from None
     payload = parse_json(plaintext, MAX_DATAGRAM_BYTES)
@@ -133,6 +140,18 @@ def open_envelope(datagram: bytes, key: bytes, now: float) -> Opened:
     _check_type(message_type, members)
     assert isinstance(payload, dict)
     return Opened(message_type, payload, nonce, timestamp)
+
+
+@lru_cache(maxsize=16)  # a process has one mesh; tests have a few
+def _cipher(key: bytes) -> AESGCM:
+    return AESGCM(key)
+
+
+def _frame(datagram: bytes) -> Members:
+    brackets = datagram.count(b"{") + datagram.count(b"[")
+    if brackets > FRAME_BRACKETS_MAX or datagram.count(b",") > FRAME_COMMAS_MAX:
+        raise MalformedMessage("not an envelope")
+    return Members(parse_json(datagram, MAX_DATAGRAM_BYTES))
 
 
 def _fresh_timestamp(members: Members, now: float) -> int:

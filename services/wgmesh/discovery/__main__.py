@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing
 
+from wgmesh.client.wireguard import WireGuardClient
+from wgmesh.discovery.io.agreeing import Agreeing
+from wgmesh.discovery.io.banning import Banning
 from wgmesh.discovery.io.cache_store import CacheStore
+from wgmesh.discovery.io.denylist_store import DenyListStore
 from wgmesh.discovery.io.instruments import Instruments
 from wgmesh.discovery.io.interfaces import follow_links
 from wgmesh.discovery.io.static_peers import StaticPeers, parse_static_peer
@@ -21,12 +25,16 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
     """Serves until asked to stop, then says goodbye. Raises InvalidSetting for a bad static peer."""
     named = [parse_static_peer(text) for text in settings.static_peers]
     instruments = Instruments(telemetry.meter("wgmesh.discovery"), telemetry.tracer("wgmesh.discovery"))
-    station = Station(settings, shell.log, instruments)
+    wireguard = WireGuardClient(shell.settings.socket_path("wireguard"), telemetry.client_interceptors())
+    agreeing = Agreeing(wireguard, shell.log)
+    station = Station(settings, shell.log, instruments, agreeing.want)
     store = CacheStore(settings.cache_path, shell.log)
+    banning = Banning(station, DenyListStore(settings.denylist_path, shell.log), shell.log)
     static = StaticPeers(named, lambda addresses: station.set_static(addresses, static.failures))
-    servicer = DiscoveryServicer(station)
+    servicer = DiscoveryServicer(station, banning)
     with closing(station):
         async with (
+            wireguard,
             shell.serve(lambda server: add_DiscoveryServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
             asyncio.TaskGroup() as tasks,
         ):
@@ -34,6 +42,7 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
                 tasks.create_task(follow_links(station.set_links, station.set_links_unknown)),
                 tasks.create_task(station.keep_cache(store)),
                 tasks.create_task(static.run()),
+                tasks.create_task(agreeing.run(station.set_pair_keys)),
             ]
             await shell.stopping.wait()
             station.close()

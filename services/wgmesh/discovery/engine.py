@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from wgmesh.core.addressing import claimed_nonce, mesh_ipv4_network
@@ -22,17 +23,22 @@ from wgmesh.core.model import (
     SelfDescription,
 )
 from wgmesh.core.peer_cache import CachedPeer
+from wgmesh.core.possession import Agreement
 from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.announcer import Announcer
 from wgmesh.discovery.candidates import HEARD_FRESH_S, LAN_FRESH_S
-from wgmesh.discovery.events import DatagramRejected, Event
+from wgmesh.discovery.comparing import GOSSIP, Comparing
+from wgmesh.discovery.events import DatagramRejected, Event, PairKeysWanted
 from wgmesh.discovery.exchange import Purpose
 from wgmesh.discovery.gate import Gate
 from wgmesh.discovery.greetings import EXCHANGE, STATIC, Greetings
 from wgmesh.discovery.inbox import Inbox, Rejected, Rejection
 from wgmesh.discovery.lan import LanInterface
-from wgmesh.discovery.reception import GOSSIP, LAN, Reception
+from wgmesh.discovery.lan_hearing import LAN
+from wgmesh.discovery.pair_keys import PairKeys, Waiting
+from wgmesh.discovery.peer_table import PeerTable
+from wgmesh.discovery.reception import Reception
 from wgmesh.discovery.roster import Roster
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.discovery.state import DiscoveryState
@@ -60,20 +66,24 @@ class DiscoveryCore:
         keys = derive(settings.secret)
         mesh_ipv4 = mesh_ipv4_network(keys, settings.mesh_subnet)
         rules = AddressRules((mesh_ipv4, keys.ipv6_network), settings.ipv6)
-        announcer = Announcer(keys.gossip_key, rules, boot, randomness.random_bytes)
+        table, pair_keys = PeerTable(), PairKeys()
+        announcer = Announcer(keys.gossip_key, rules, boot, randomness.random_bytes, pair_keys.get, table.rotation)
         self._settings = settings
         self._keys = keys
         self._random_unit = randomness.random_unit
-        self._state = DiscoveryState(announcer, rules, keys.gossip_port, randomness.random_unit, settings.punching)
+        self._state = DiscoveryState(
+            announcer, table, pair_keys, rules, keys.gossip_port, randomness.random_unit, settings.punching
+        )
         self._roster = Roster(
             self._state,
             lambda address, key: claimed_nonce(address, key, settings.secret, keys, settings.mesh_subnet) is not None,
         )
         self._greetings = Greetings(self._state, self._roster)
-        inbox = Inbox(keys.gossip_key, Gate())
-        self._reception = Reception(self._state, inbox, self._roster, self._greetings, settings.gossip)
+        inbox = Inbox(keys.gossip_key, Gate(), self._state.banned)
+        self._comparing = Comparing(self._state, self._roster)
+        self._reception = Reception(self._state, inbox, self._roster, self._greetings, self._comparing, settings.gossip)
         self._layers = {
-            GOSSIP: (LayerState.RUNNING if settings.gossip else LayerState.DISABLED, ""),
+            GOSSIP: (LayerState.RUNNING, "upstream's too" if settings.gossip else ""),
             STATIC: (LayerState.RUNNING if settings.static_peers else LayerState.DISABLED, ""),
             "dht": (LayerState.UNAVAILABLE, "not part of this version"),
         }
@@ -104,14 +114,18 @@ class DiscoveryCore:
         state = self._state
         if description != state.announcer.description:
             state.announcer.description = description
+            state.announcer.revise(now)
             state.table.set_own_key(description.public_key)
             state.lan.restart(now)
             state.refreshes.hurry(now)
             self._publish(now)
+        fresh = [record for proof in proofs if (record := state.table.get(proof.public_key)) and not record.proven_at]
         state.outbox.note(state.table.prove(proofs, now), now)
         for proof in proofs:
             if proof.public_key in state.table:
                 state.refreshes.ensure(proof.public_key, now)
+        for record in fresh:
+            self._comparing.greet(record, now)
         if self._gossip_at is None and self._settings.gossip:
             self._gossip_at = now + GOSSIP_INTERVAL_S
         self._settle(now)
@@ -123,6 +137,7 @@ class DiscoveryCore:
             return
         self._interfaces = known
         self._state.announcer.set_interfaces(known)
+        self._state.announcer.revise(now)
         self._state.lan.set_interfaces(known if self._settings.lan else (), now)
         self._state.refreshes.hurry(now)
         self._settle(now)
@@ -131,6 +146,7 @@ class DiscoveryCore:
         """Sets the port that the exchange socket really has."""
         self._exchange_port = port
         self._state.announcer.exchange_port = None if port == self.gossip_port else port
+        self._state.announcer.revise(now)
         self._publish(now)
 
     def set_layer(self, name: str, state: LayerState, detail: str, now: float) -> None:
@@ -154,6 +170,15 @@ class DiscoveryCore:
         """What the next run should know."""
         return self._roster.cached_peers(now)
 
+    def set_pair_keys(self, agreements: Iterable[Agreement], now: float) -> None:
+        """Takes what the keys of peers gave in agreement with ours, and acts on the messages that waited for it."""
+        settled = []
+        for agreement in agreements:
+            self._state.pair_keys.settle(agreement.public_key, agreement.pair_key)
+            settled.append(agreement.public_key)
+        self._act_on(self._state.pair_keys.release(settled), now)
+        self._settle(now)
+
     def set_traceparent(self, key: PublicKey, traceparent: str) -> None:
         """Gives a peer the trace that follows its joining."""
         self._state.table.set_traceparent(key, traceparent)
@@ -170,6 +195,29 @@ class DiscoveryCore:
         self._settle(now)
         return is_known
 
+    def ban(self, key: PublicKey, now: float) -> None:
+        """Removes a peer as if it had left, and takes nothing of it or about it any more."""
+        self.set_banned(self._state.banned | {key}, now)
+
+    def unban(self, key: PublicKey, now: float) -> None:
+        """Takes a ban back: the peer counts again as soon as it or somebody else speaks of it."""
+        self.set_banned(self._state.banned - {key}, now)
+
+    def set_banned(self, keys: AbstractSet[PublicKey], now: float) -> None:
+        """Makes these keys all that are banned."""
+        state = self._state
+        added, freed = keys - state.banned, state.banned - keys
+        if not added and not freed:
+            return
+        state.banned.difference_update(freed)
+        state.banned.update(added)
+        for key in freed:
+            state.tombstones.revive(key)
+        for key in added:
+            self._roster.depart(key, Departure.BANNED, now)
+            state.contacts.drop_peer(key)
+        self._publish(now)
+
     def goodbye(self, now: float) -> None:
         """Tells every peer that we leave, unless our tunnels stay, and falls silent."""
         state = self._state
@@ -180,17 +228,17 @@ class DiscoveryCore:
             return
         for interface in state.lan.interfaces:  # neighbours that have heard us may not have reached us yet
             state.outbox.send(Transmit(state.announcer.goodbye(now), self._group(), interface.channel))
-        data = state.announcer.goodbye(now)
-        addresses = {self._greetings.control_address(record, now) for record in state.table.records()}
-        addresses |= {
-            self._greetings.tunnel_address(record)
-            for record in state.table.records()
-            if record.is_proven(now) and record.control_endpoint is None
-        }
-        addresses |= {target for target in state.exchange.targets() if not state.rules.is_in_mesh(target.host)}
-        for address in addresses - {None}:
-            assert address is not None
-            state.outbox.send(Transmit(data, address))
+        told = set()
+        for record in state.table.records():
+            address = self._greetings.control_address(record, now)
+            if record.is_proven(now) and record.control_endpoint is None:
+                address = self._greetings.tunnel_address(record)
+            if address is not None:
+                told.add(address)
+                state.outbox.send(Transmit(state.announcer.goodbye(now, record.key), address))
+        for target in state.exchange.targets():  # who was asked may know us by now
+            if target not in told and not state.rules.is_in_mesh(target.host):
+                state.outbox.send(Transmit(state.announcer.goodbye(now), target))
         self._has_left = True
 
     # The contract of DatagramCore
@@ -207,11 +255,19 @@ class DiscoveryCore:
                 self._state.outbox.report(DatagramRejected(rejected.reason))
         self._settle(now)
 
+    def _act_on(self, waiting: Iterable[Waiting], now: float) -> None:
+        for each in waiting:
+            try:
+                self._reception.act(each.message, each.data, each.source, now, each.channel)
+            except Rejected as rejected:
+                self._state.outbox.report(DatagramRejected(rejected.reason))
+
     def handle_timeout(self, now: float) -> None:
         if self._has_left:
             return
         self._now = now
         state = self._state
+        self._act_on(state.pair_keys.overdue(now), now)
         self._greetings.handle_timeout(now)
         for key in state.farewells.to_ask(now):
             record = state.table.get(key)
@@ -238,6 +294,7 @@ class DiscoveryCore:
             state.exchange.poll_timeout(),
             state.farewells.poll_timeout(),
             state.outbox.poll_timeout(),
+            state.pair_keys.poll_timeout(),
             self._sweep_at,
         ]
         if state.announcer.description is not None:
@@ -245,6 +302,7 @@ class DiscoveryCore:
                 state.lan.poll_timeout(),
                 state.contacts.poll_timeout(),
                 state.refreshes.poll_timeout(),
+                state.gossip.poll_timeout(),
                 self._gossip_at,
             ]
         return min((at for at in due if at is not None), default=None)
@@ -260,6 +318,7 @@ class DiscoveryCore:
             description=state.announcer.description,
             exchange_port=self._exchange_port,
             observed_endpoints=tuple(seen for seen, _ in Counter(each.endpoint for each in witnesses).most_common()),
+            banned=tuple(sorted(state.banned)),
         )
 
     def _group(self) -> Endpoint:
@@ -275,13 +334,15 @@ class DiscoveryCore:
             state.outbox.send(Transmit(announcement, self._group(), interface.channel))
         self._greetings.ask_contacts(now)
         self._greetings.refresh_peers(now)
+        self._comparing.handle_timeout(now)
         if self._gossip_at is not None and now >= self._gossip_at:
             self._gossip_at = now + GOSSIP_INTERVAL_S
-            self._gossip(now)
+            self._gossip_upstream(now)
 
-    def _gossip(self, now: float) -> None:
+    def _gossip_upstream(self, now: float) -> None:
+        """Pushes a list to one of upstream's peers, as they do among themselves."""
         state = self._state
-        proven = [record for record in state.table.records() if record.is_proven(now)]
+        proven = [record for record in state.table.records() if record.is_proven(now) and not record.facts.native]
         if not proven or not state.announcer.own_candidates():
             return
         record = proven[min(int(self._random_unit() * len(proven)), len(proven) - 1)]
@@ -292,6 +353,9 @@ class DiscoveryCore:
         """Ends one input: says what is due, and publishes what has changed."""
         self._now = now
         self._greet(now)
+        wanted = self._state.pair_keys.take_wanted(now)
+        if wanted:
+            self._state.outbox.report(PairKeysWanted(wanted))
         if self._sweep_at is None and len(self._state.table):
             # whatever is heard from here on lives for 20 s at least
             due_at = self._state.table.next_expiry(now) or now

@@ -76,8 +76,16 @@ class ContactAnswered:
     method: str
 
 
+@dataclass(frozen=True, slots=True)
+class PairKeysWanted:
+    """The keys shared with these peers are needed: agree with them, and give what comes out to `set_pair_keys`."""
+
+    public_keys: tuple[PublicKey, ...]
+
+
 Event = (
     PeersChanged
+    | PairKeysWanted
     | PeerSighted
     | PeerLeft
     | ProbeAnswered

@@ -11,11 +11,12 @@ from wgmesh.discovery.farewells import CONFIRM_S, GRACE_S
 from wgmesh.discovery.inbox import Message, Rejected, Rejection
 from wgmesh.discovery.peer_table import Change, PeerRecord
 from wgmesh.discovery.roster import Roster, wireguard_port
+from wgmesh.discovery.standing import Standing
 from wgmesh.discovery.state import DiscoveryState, Witness
 
 EXCHANGE = "exchange"
 STATIC = "static"
-SETTLED_S = 600.0  # HELLOs carry few known peers each: a newcomer to a mesh of 50 is told of all of them in this time
+SHARED_MAX = 8  # more than the two or three that fit, so that one long entry does not leave the room unused
 
 
 class Greetings:
@@ -42,8 +43,10 @@ class Greetings:
             return False  # a Go node would take the tunnel for our endpoint
         if state.exchange.join(target, purpose, now, patience_s):
             return True
+        if key is not None:
+            state.pair_keys.want(key)
         known = self.known_to(key) if share else ()
-        data = state.announcer.hello(target, now, known)
+        data = state.announcer.hello(target, now, known, key)
         transmit = state.exchange.start(target, data, purpose, now, key, patience_s)
         if transmit is None:
             return False
@@ -51,8 +54,10 @@ class Greetings:
         return True
 
     def known_to(self, key: PublicKey | None) -> tuple[PeerRecord, ...]:
-        """The peers worth telling somebody: all but himself."""
-        return tuple(record for record in self._state.table.records() if record.key != key)
+        """The peers worth telling somebody, all but himself: those whose turn it is."""
+        table = self._state.table
+        keys = table.rotation.first(SHARED_MAX, besides=key)
+        return tuple(record for each in keys if (record := table.get(each)) is not None)
 
     def ask_contacts(self, now: float) -> None:
         """Asks the addresses whose turn it is. No known peers: who answers there is not proven yet."""
@@ -71,15 +76,15 @@ class Greetings:
                 self._refresh(record, now)
 
     def _is_content(self, record: PeerRecord | None, now: float) -> bool:
-        """Whether a peer misses nothing when we say little: WireGuard proves us, and nobody is new."""
-        is_settled = now - self._state.joined_at >= SETTLED_S
-        return is_settled and record is not None and record.facts.native and record.is_proven(now)
+        """Whether a peer misses nothing when we say little: WireGuard proves us, and gossip tells of the others."""
+        return record is not None and record.facts.native and record.is_proven(now)
 
     def _refresh(self, record: PeerRecord, now: float) -> None:
         """Lets a peer hear from us: through the tunnel while that works, else outside."""
         through_tunnel = self.tunnel_address(record)
         is_open = record.is_proven(now) and self._state.rules.is_in_mesh(through_tunnel.host)
-        if not (is_open and self.ask(through_tunnel, Purpose.REFRESH, now, record.key, share=True)):
+        share = not record.facts.native  # our own kind hears of others by gossip
+        if not (is_open and self.ask(through_tunnel, Purpose.REFRESH, now, record.key, share=share)):
             self._refresh_outside(record, now)
 
     def confirm(self, record: PeerRecord, now: float) -> None:
@@ -100,9 +105,13 @@ class Greetings:
         """Where a peer listens for exchange messages inside the tunnel."""
         return Endpoint(record.facts.mesh_ipv4, self._state.exchange_port_of(record))
 
-    def handle_reply(self, message: Message, body: Announcement, source: Endpoint, now: float) -> None:
+    def handle_reply(
+        self, message: Message, body: Announcement, standing: Standing, source: Endpoint, now: float
+    ) -> None:
         """Takes a REPLY to a HELLO of ours. Raises Rejected for any other."""
         state = self._state
+        if standing is Standing.DOUBTFUL:
+            raise Rejected(Rejection.UNPROVEN)
         attempt = state.exchange.take_by_address(source)
         is_exact = attempt is not None
         if attempt is None:

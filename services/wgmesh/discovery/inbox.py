@@ -6,12 +6,21 @@ sender but its address), the memory of nonces.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from wgmesh.core.announcement import Announcement, Goodbye, decode_announcement, decode_goodbye
+from wgmesh.core.announcement import (
+    Announcement,
+    Extension,
+    Goodbye,
+    decode_announcement,
+    decode_goodbye,
+    transcript_of,
+)
 from wgmesh.core.envelope import MessageType, Opened, open_envelope
 from wgmesh.core.errors import MalformedMessage
+from wgmesh.core.gossip_message import Gossip, decode_gossip
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.probe import Probe, decode_probe
 from wgmesh.discovery.gate import Gate
@@ -33,6 +42,8 @@ class Rejection(StrEnum):
     UNSOLICITED = "unsolicited"
     OFF_LINK = "off-link"
     UNKNOWN_SENDER = "unknown-sender"
+    BANNED = "banned"
+    UNPROVEN = "unproven"
 
 
 class Rejected(Exception):
@@ -45,13 +56,20 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An authentic message of another member."""
+    """An authentic message of another member.
+
+    The seal proves the mesh's secret only. `proof` is the sender's claim to hold the private key of `sender`, made over
+    `transcript`; both are empty where it makes none.
+    """
 
     type: MessageType
     sender: PublicKey
-    body: Announcement | Goodbye
+    body: Announcement | Goodbye | Gossip
     stamp: Stamp
     novelty: Novelty
+    is_native: bool = False
+    proof: bytes = b""
+    transcript: bytes = b""
 
 
 _ANNOUNCEMENTS = frozenset({MessageType.HELLO, MessageType.REPLY, MessageType.ANNOUNCE})
@@ -60,9 +78,11 @@ _ANNOUNCEMENTS = frozenset({MessageType.HELLO, MessageType.REPLY, MessageType.AN
 class Inbox:
     """Opens what arrives."""
 
-    def __init__(self, gossip_key: bytes, gate: Gate) -> None:
+    def __init__(self, gossip_key: bytes, gate: Gate, banned: AbstractSet[PublicKey] = frozenset()) -> None:
+        """`banned` may change: it is looked at with each message."""
         self._gossip_key = gossip_key
         self._gate = gate
+        self._banned = banned
         self._nonces = NonceMemory()
 
     def open(self, data: bytes, source: Endpoint, own_key: PublicKey, now: float) -> Message | Probe:
@@ -80,6 +100,8 @@ class Inbox:
             return self._question(content, opened, source, now)
         if content.sender == own_key:
             raise Rejected(Rejection.OWN)
+        if content.sender in self._banned:
+            raise Rejected(Rejection.BANNED)
         if not self._gate.admits_member(content.sender, now):
             raise Rejected(Rejection.RATE_LIMITED)
         novelty = self._nonces.judge(opened.nonce, source, now)
@@ -97,19 +119,29 @@ class Inbox:
 
 
 def _decode(opened: Opened) -> Message:
-    if opened.type == MessageType.GOODBYE:
-        goodbye = decode_goodbye(opened.payload)
-        return Message(MessageType.GOODBYE, goodbye.public_key, goodbye, Stamp(opened.timestamp), Novelty.NEW)
     if opened.type == MessageType.PROBE_REPLY:
         raise Rejected(Rejection.UNSOLICITED)  # a running node asks with a HELLO
-    if opened.type not in _ANNOUNCEMENTS:
+    body: Announcement | Goodbye | Gossip
+    if opened.type in _ANNOUNCEMENTS:
+        body = decode_announcement(opened.payload).announcement
+    elif opened.type == MessageType.GOODBYE:
+        body = decode_goodbye(opened.payload)
+    elif opened.type == MessageType.GOSSIP:
+        body = decode_gossip(opened.payload)
+    else:
         raise Rejected(Rejection.TYPE)  # of a later version, or of another service
-    body = decode_announcement(opened.payload).announcement
-    extension = body.extension
-    stamp = Stamp(opened.timestamp)
-    if extension is not None:
-        stamp = Stamp(opened.timestamp, extension.boot, extension.sequence)
-    return Message(MessageType(opened.type), body.public_key, body, stamp, Novelty.NEW)
+    message = Message(MessageType(opened.type), body.public_key, body, Stamp(opened.timestamp), Novelty.NEW)
+    return message if body.extension is None else _native(message, body.extension, opened)
+
+
+def _native(message: Message, extension: Extension, opened: Opened) -> Message:
+    return replace(
+        message,
+        stamp=Stamp(opened.timestamp, extension.boot, extension.sequence),
+        is_native=True,
+        proof=extension.proof,
+        transcript=transcript_of(opened.payload) if extension.proof else b"",
+    )
 
 
 def _reason(error: MalformedMessage) -> Rejection:

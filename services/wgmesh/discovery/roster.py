@@ -9,6 +9,7 @@ from wgmesh.core.advertised import AdvertisedEndpoint
 from wgmesh.core.announcement import Announcement, KnownPeer
 from wgmesh.core.model import CandidateSource, Endpoint, PublicKey
 from wgmesh.core.peer_cache import CachedPeer
+from wgmesh.core.ratelimit import RateLimiter
 from wgmesh.core.settings import DEFAULT_LISTEN_PORT
 from wgmesh.discovery.contacts import Origin
 from wgmesh.discovery.events import LayerHeard, PeerLeft, PeerSighted
@@ -19,6 +20,11 @@ from wgmesh.discovery.tombstones import Departure
 
 KNOWN_PEER = "known-peer"
 CACHE = "cache"
+NEWS_S = 120.0  # what a peer has said of itself for longer than this has reached everybody
+# A claim that a peer has said something newer costs it one HELLO of ours, however often it is made.
+CHECKS_PER_S = 0.1
+CHECKS_BURST = 2
+CHECKED_MAX = 1000  # the peer table's cap
 
 
 class Roster:
@@ -30,17 +36,25 @@ class Roster:
         """`follows_from_key` tells whether a mesh address is one that the key derives."""
         self._state = state
         self._follows_from_key = follows_from_key
+        self._checks: RateLimiter[PublicKey] = RateLimiter(CHECKS_PER_S, CHECKS_BURST, CHECKED_MAX)
 
     def learn(self, message: Message, body: Announcement, method: str, source: Endpoint, now: float) -> bool:
         """Takes what a member says of itself and of others. False if it is not believed."""
         state = self._state
         key = message.sender
         is_new_run = state.clocks.is_new_run(key, message.stamp)
+        if key in state.banned:
+            return False
         if state.tombstones.refuses_direct(key, message.stamp.timestamp, now, is_new_run):
             return False
+        before = state.table.get(key)
+        told_before = None if before is None or before.direct_seen_at is None else before.facts.revision
         change = state.table.hear(key, _facts(body), self._announced(body, source), method, now)
         if change is Change.NOTHING:
             return False
+        revision = 0 if body.extension is None else body.extension.revision
+        if told_before != revision and (not revision or now - revision / 1000 < NEWS_S):
+            state.gossip.note_news(key, len(state.table), now)
         state.tombstones.revive(key)
         if is_new_run:
             state.farewells.clear(key)  # the goodbye was that of the run before
@@ -53,13 +67,35 @@ class Roster:
             self._learn_second_hand(known, now)
         return True
 
+    def learn_record(self, known: KnownPeer, now: float) -> bool:
+        """Takes what another member's gossip tells of a peer: whom to ask, and where. True if that is somebody new."""
+        state = self._state
+        record = state.table.get(known.public_key)
+        is_new = record is None
+        if record is not None and record.is_verified:
+            if (known.revision or 0) > record.facts.revision and self._checks.admit(known.public_key, now).allowed:
+                state.refreshes.hurry_one(known.public_key, now)  # it says itself what is true
+            return False
+        self._learn_second_hand(known, now)
+        record = state.table.get(known.public_key)
+        if record is None:
+            return False
+        port = known.exchange_port or state.gossip_port
+        for endpoint in known.candidates:
+            if state.rules.is_candidate(endpoint):
+                change = state.table.hear_second_hand(known.public_key, record.facts, endpoint, KNOWN_PEER, now)
+                if change is not Change.NOTHING:
+                    state.contacts.add(Endpoint(endpoint.host, port), Origin.SECOND_HAND, now, known.public_key)
+                state.outbox.note(change, now)
+        return is_new
+
     def restore(self, cached: CachedPeer, now: float) -> None:
         """Takes an entry of the peer cache, whatever its age: its address is asked at its turn.
 
         The file is not tied to the secret, so entries of another mesh are left out.
         """
         state = self._state
-        if not state.rules.is_in_mesh(cached.mesh_ipv4):
+        if not state.rules.is_in_mesh(cached.mesh_ipv4) or cached.public_key in state.banned:
             return
         endpoint = cached.endpoint.literal if cached.endpoint is not None else None
         if endpoint is not None and not state.rules.is_candidate(endpoint, heard_from=endpoint):
@@ -108,6 +144,8 @@ class Roster:
     def _learn_second_hand(self, known: KnownPeer, now: float) -> None:
         state = self._state
         key = known.public_key
+        if key in state.banned:
+            return
         if key == state.table.own_key or state.tombstones.refuses_second_hand(key, now):
             return
         if (known.age_s is not None and known.age_s >= SILENT_S) or self._usurps(known):
@@ -141,7 +179,6 @@ class Roster:
 
     def _note(self, key: PublicKey, change: Change, layer: str, now: float) -> None:
         if change is Change.NEW_PEER:
-            self._state.joined_at = now
             self._state.outbox.report(PeerSighted(key, layer))
         self._state.outbox.note(change, now)
 
@@ -188,4 +225,5 @@ def _facts(body: Announcement) -> PeerFacts:
         nat_type=body.nat_type,
         native=body.extension is not None,
         exchange_port=None if body.extension is None else body.extension.exchange_port,
+        revision=0 if body.extension is None else body.extension.revision,
     )

@@ -14,9 +14,12 @@ from wgmesh.discovery.contacts import Contacts, Refreshes
 from wgmesh.discovery.events import Event, PeersChanged
 from wgmesh.discovery.exchange import Exchange
 from wgmesh.discovery.farewells import Farewells
+from wgmesh.discovery.gossip import GossipRounds
 from wgmesh.discovery.lan import LanAnnouncements
+from wgmesh.discovery.pair_keys import PairKeys
 from wgmesh.discovery.peer_table import Change, PeerRecord, PeerTable
 from wgmesh.discovery.replay import SenderClocks
+from wgmesh.discovery.standing import Possessions
 from wgmesh.discovery.tombstones import Tombstones
 
 AGE_PUBLISH_S = 10.0  # how old a published age may be; a LAN of 20 nodes would else publish four times a second
@@ -81,15 +84,20 @@ class DiscoveryState:
     def __init__(
         self,
         announcer: Announcer,
+        table: PeerTable,
+        pair_keys: PairKeys,
         rules: AddressRules,
         gossip_port: int,
         random_unit: Callable[[], float],
         resend: bool,
     ) -> None:
         self.announcer = announcer
+        self.pair_keys = pair_keys
+        self.possessions = Possessions()
+        self.gossip = GossipRounds(random_unit)
         self.rules = rules
         self.gossip_port = gossip_port
-        self.table = PeerTable()
+        self.table = table
         self.tombstones = Tombstones()
         self.clocks = SenderClocks()
         self.contacts = Contacts(random_unit)
@@ -98,10 +106,18 @@ class DiscoveryState:
         self.farewells = Farewells()
         self.lan = LanAnnouncements(random_unit)
         self.outbox = Outbox()
+        self.banned: set[PublicKey] = set()
+        """Whom the operator wants nothing to do with: their messages are dropped, and news of them too."""
         self.witnesses: dict[PublicKey, Witness] = {}
         self.heard_at: dict[str, float] = {}
-        self.joined_at = float("-inf")
-        """When a peer was heard of for the first time, most recently."""
+
+    def view(self) -> dict[PublicKey, int]:
+        """The members that we vouch for, ourselves among them, each at its revision: what gossip compares."""
+        view = {record.key: record.facts.revision for record in self.table.records() if record.is_verified}
+        own = self.announcer.description
+        if own is not None:
+            view[own.public_key] = self.announcer.revision
+        return view
 
     def exchange_port_of(self, record: PeerRecord) -> int:
         """Where a peer listens: it says so where another program has the mesh's port."""

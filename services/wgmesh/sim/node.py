@@ -5,15 +5,18 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Coroutine, Sized
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wgmesh.core.errors import WeakKey
 from wgmesh.core.keyschedule import MeshKeys, derive
 from wgmesh.core.model import Endpoint, Identity, IPAddress, ObservedPeer, PathsSnapshot, PublicKey
+from wgmesh.core.possession import Agreement, PairKey, agree
 from wgmesh.core.private_key import PrivateKey
 from wgmesh.core.secret import Secret
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
-from wgmesh.discovery.events import Event, PeersChanged
+from wgmesh.discovery.events import Event, PairKeysWanted, PeersChanged
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.node.composition import Composer, Composition, World, path_word
@@ -211,7 +214,21 @@ class SimNode:
             self.events.append(event)
             if isinstance(event, PeersChanged):
                 self._turn_soon()
+            elif isinstance(event, PairKeysWanted):
+                agreements = [Agreement(key, self._agree(key)) for key in event.public_keys]
+                self._scheduler.call_later(TURN_DELAY_S, partial(self._on_agreed, agreements))
         self._arm("core", self._core.poll_timeout(), self._on_core_timeout)
+
+    def _on_agreed(self, agreements: list[Agreement]) -> None:
+        if self._is_running:
+            self._core.set_pair_keys(agreements, self._scheduler.now)
+            self._after_core()
+
+    def _agree(self, key: PublicKey) -> PairKey | None:
+        try:
+            return agree(self._settings.private_key, key)
+        except WeakKey:
+            return None
 
     def _send(self, payload: Sized, source_port: int, to: Endpoint) -> None:
         if not self._device.routes_to(to.host):

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import pytest
 import structlog
 from support.discovery_wire import describe
 from wgmesh.core.errors import NotFound, NotReady, PeerNotFound
-from wgmesh.core.model import Endpoint, LayerState, PeersSnapshot
+from wgmesh.core.model import Endpoint, LayerState, PeersSnapshot, PublicKey
+from wgmesh.core.possession import Agreement
 from wgmesh.core.secret import Secret
 from wgmesh.discovery.io.instruments import Instruments
 from wgmesh.discovery.io.station import Station
@@ -90,7 +91,13 @@ def secret() -> Secret:
 def station(secret: Secret, lan: bool = True) -> Station:
     settings = DiscoverySettings(secret, "wg0", Path("/nonexistent"), lan=lan)
     instruments = Instruments(telemetry.meter("test"), telemetry.tracer("test"))
-    return Station(settings, structlog.stdlib.get_logger(), instruments)
+
+    def want(keys: Sequence[PublicKey]) -> None:
+        # nobody here has a private key: the agreement fails, as with a key that is no point
+        asyncio.get_running_loop().call_soon(made.set_pair_keys, [Agreement(key, None) for key in keys])
+
+    made = Station(settings, structlog.stdlib.get_logger(), instruments, want)
+    return made
 
 
 async def snapshot_where(one: Station, holds: Callable[[PeersSnapshot], bool]) -> PeersSnapshot:

@@ -6,12 +6,22 @@ import asyncio
 import os
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 from wgmesh.core.errors import NotFound, NotReady, PeerNotFound
 from wgmesh.core.model import Endpoint, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
+from wgmesh.core.possession import Agreement
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
-from wgmesh.discovery.events import Event, PeerLeft, PeersChanged, PeerSighted, ProbeAnswered, ProbeFailed
+from wgmesh.discovery.events import (
+    Event,
+    PairKeysWanted,
+    PeerLeft,
+    PeersChanged,
+    PeerSighted,
+    ProbeAnswered,
+    ProbeFailed,
+)
 from wgmesh.discovery.io.cache_store import CacheStore
 from wgmesh.discovery.io.instruments import Instruments
 from wgmesh.discovery.io.sockets import open_exchange_socket, open_lan_socket
@@ -32,8 +42,18 @@ SAVE_GAP_S = 1.0
 class Station:
     """One core on its sockets. Made on a running event loop; `close` says goodbye."""
 
-    def __init__(self, settings: DiscoverySettings, log: BoundLogger, instruments: Instruments) -> None:
-        """Raises NotReady where no UDP socket can be had."""
+    def __init__(
+        self,
+        settings: DiscoverySettings,
+        log: BoundLogger,
+        instruments: Instruments,
+        want_pair_keys: Callable[[Sequence[PublicKey]], None],
+    ) -> None:
+        """`want_pair_keys` has keys agreed with peers, for `set_pair_keys`.
+
+        Raises NotReady where no UDP socket can be had.
+        """
+        self._want_pair_keys = want_pair_keys
         self._settings = settings
         self._log = log
         self._instruments = instruments
@@ -55,9 +75,26 @@ class Station:
         """The mesh's exchange port, which is not ours where that was taken."""
         return self._core.gossip_port
 
+    @property
+    def own_key(self) -> PublicKey | None:
+        """Our key; None until we have been told it."""
+        description = self._core.snapshot().description
+        return None if description is None else description.public_key
+
+    def set_banned(self, keys: AbstractSet[PublicKey]) -> None:
+        """Makes these keys all that are banned, from now on."""
+        self._departed.update(keys)  # so that the cache does not bring them back at the next start
+        self._core.set_banned(keys, self._driver.now())
+        self._pump()
+
     def set_self(self, description: SelfDescription, proofs: Sequence[PeerProof]) -> None:
         """Sets what is announced, and what the data path proves."""
         self._core.set_self(description, proofs, self._driver.now())
+        self._pump()
+
+    def set_pair_keys(self, agreements: Sequence[Agreement]) -> None:
+        """Takes the keys that were agreed with peers."""
+        self._core.set_pair_keys(agreements, self._driver.now())
         self._pump()
 
     def set_links(self, links: tuple[Link, ...]) -> None:
@@ -145,6 +182,8 @@ class Station:
             case PeersChanged():
                 self.snapshots.publish(self._core.snapshot())
                 self._changed.set()
+            case PairKeysWanted(keys):
+                self._want_pair_keys(keys)
             case PeerSighted(key, layer):
                 self._departed.discard(key)
                 self._core.set_traceparent(key, self._instruments.begin_trace(key, layer))
