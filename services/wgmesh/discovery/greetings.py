@@ -141,7 +141,10 @@ class Greetings:
         """The address asked has answered: it is where the peer is, and what it has seen of us is a testimony."""
         state = self._state
         state.outbox.note(state.table.set_control_endpoint(key, source), now)
-        self._roster.add_candidate(key, Endpoint(source.host, wireguard_port(body)), CandidateSource.OBSERVED, now)
+        endpoint = Endpoint(source.host, wireguard_port(body))
+        self._roster.add_candidate(key, endpoint, CandidateSource.OBSERVED, now)
+        if any(interface.is_attached(source) for interface in state.lan.interfaces):
+            self._roster.add_candidate(key, endpoint, CandidateSource.LAN, now)
         observed = body.observed_endpoint
         if observed is not None and key in state.table and not state.rules.is_in_mesh(observed.host):
             known = state.witnesses.get(key)
