@@ -143,7 +143,8 @@ class Greetings:
         state.outbox.note(state.table.set_control_endpoint(key, source), now)
         endpoint = Endpoint(source.host, wireguard_port(body))
         self._roster.add_candidate(key, endpoint, CandidateSource.OBSERVED, now)
-        if any(interface.is_attached(source) for interface in state.lan.interfaces):
+        # our own kind announces itself there within a second, which keeps this candidate
+        if body.extension is not None and any(each.is_attached(source) for each in state.lan.interfaces):
             self._roster.add_candidate(key, endpoint, CandidateSource.LAN, now)
         observed = body.observed_endpoint
         if observed is not None and key in state.table and not state.rules.is_in_mesh(observed.host):
