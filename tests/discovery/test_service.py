@@ -86,7 +86,7 @@ async def test_every_layer_is_in_the_snapshot_with_its_state(tmp_path: Path) -> 
             "gossip": LayerState.RUNNING,
             "static": LayerState.DISABLED,
             "cache": LayerState.RUNNING,
-            "dht": LayerState.UNAVAILABLE,
+            "dht": LayerState.DISABLED,
         }
 
 

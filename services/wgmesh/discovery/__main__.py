@@ -6,6 +6,7 @@ import asyncio
 from contextlib import closing
 
 from wgmesh.client.wireguard import WireGuardClient
+from wgmesh.core.keyschedule import derive
 from wgmesh.discovery.io.agreeing import Agreeing
 from wgmesh.discovery.io.banning import Banning
 from wgmesh.discovery.io.cache_store import CacheStore
@@ -44,8 +45,27 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
                 tasks.create_task(static.run()),
                 tasks.create_task(agreeing.run(station.set_pair_keys)),
             ]
+            if settings.uses_mainline:
+                work.append(tasks.create_task(_run_mainline(shell, settings, station)))
             await shell.stopping.wait()
             station.close()
             await station.save_cache(store)
             for task in work:
                 task.cancel()
+
+
+async def _run_mainline(shell: Shell, settings: DiscoverySettings, station: Station) -> None:
+    """Keeps a session in the Mainline DHT until cancelled."""
+    from wgmesh.discovery.io.mainline_runner import MainlineRunner  # libtorrent only where it is used
+
+    port = derive(settings.secret).dht_port
+    bootstrap, nodes = settings.dht_bootstrap, settings.dht_nodes_path
+    with closing(MainlineRunner(port, bootstrap, nodes, shell.log, station.handle_mainline)) as runner:
+        station.on_dht_request = runner.ask
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(runner.run())
+                async for hosts in station.hosts.watch():
+                    runner.listen(hosts)
+        finally:
+            await runner.save()

@@ -150,7 +150,7 @@ class Announcer:
     def own_candidates(self) -> tuple[Endpoint, ...]:
         """Every address of our WireGuard port outside the tunnel: as the outside sees it, then as the host has it."""
         description = self._described()
-        local = [Endpoint(host, description.wireguard_port) for host in self._local_hosts()]
+        local = [Endpoint(host, description.wireguard_port) for host in self.local_hosts()]
         usable = [each for each in description.external_endpoints if self._rules.is_candidate(each)]
         return tuple(dict.fromkeys((*usable, *local)))[:MAX_CANDIDATES]
 
@@ -204,7 +204,8 @@ class Announcer:
                     return address.ip
         return None
 
-    def _local_hosts(self) -> list[IPAddress]:
+    def local_hosts(self) -> list[IPAddress]:
+        """The addresses of this host outside the mesh, as it has them."""
         hosts: list[IPAddress] = [address.ip for interface in self._interfaces for address in interface.addresses]
         return [host for host in hosts if not (isinstance(host, ipaddress.IPv6Address) and not self._offers(host))]
 

@@ -36,6 +36,8 @@ class Origin(IntEnum):
     STATIC = 1
     SECOND_HAND = 2
     CACHE = 3
+    DHT = 4
+    """Strangers can announce themselves there too, so it comes last, with a share of its own."""
 
 
 @dataclass(slots=True)
@@ -99,7 +101,7 @@ class Contacts:
         """Returns the contacts to ask at once, with few addresses of hearsay unanswered at a time."""
         chosen: list[Contact] = []
         for origin in Origin:
-            room = self._room(origin is Origin.HEARD)
+            room = self._room(_SHARE[origin])
             while room > 0 and (address := self._waiting[origin].take(now)) is not None:
                 contact = self._contacts[address]
                 contact.is_asked = True
@@ -125,6 +127,15 @@ class Contacts:
             contact.is_asked, contact.next_at = False, now + next(contact.pauses)
             self._put(contact)
 
+    def drop(self, address: Endpoint) -> None:
+        """Forgets an address."""
+        self._remove(address)
+
+    def count(self, origin: Origin) -> int:
+        """How many addresses from there wait for their turn or an answer."""
+        waiting = len(self._waiting[origin])
+        return waiting + sum(self._contacts[address].origin is origin for address in self._asked)
+
     def drop_peer(self, key: PublicKey) -> None:
         """Forgets the addresses of a peer that is gone, except those the operator named."""
         for address in tuple(self._addresses.get(key, ())):
@@ -133,8 +144,8 @@ class Contacts:
 
     def poll_timeout(self) -> float | None:
         """Without room an answer or the end of an attempt comes first."""
-        room = {is_heard: self._room(is_heard) > 0 for is_heard in (True, False)}
-        waiting = (self._waiting[origin].next_at() for origin in Origin if room[origin is Origin.HEARD])
+        has_room = {share: self._room(share) > 0 for share in _ROOM}
+        waiting = (self._waiting[origin].next_at() for origin in Origin if has_room[_SHARE[origin]])
         return min((at for at in waiting if at is not None), default=None)
 
     def _put(self, contact: Contact) -> None:
@@ -163,9 +174,18 @@ class Contacts:
         cap_s = STATIC_RETRY_S if origin is Origin.STATIC else LAST_RETRY_S
         return delays(FIRST_RETRY_S, cap_s, self._random_unit)
 
-    def _room(self, is_heard: bool) -> int:
-        asked = sum((self._contacts[address].origin is Origin.HEARD) == is_heard for address in self._asked)
-        return max((CONCURRENT_HEARD_MAX if is_heard else CONCURRENT_MAX) - asked, 0)
+    def _room(self, share: Origin) -> int:
+        asked = sum(_SHARE[self._contacts[address].origin] is share for address in self._asked)
+        return max(_ROOM[share] - asked, 0)
+
+
+# Three shares of what may be asked at a time: those that have spoken to us, those that members know of, strangers.
+_SHARE = {origin: Origin.SECOND_HAND for origin in Origin} | {Origin.HEARD: Origin.HEARD, Origin.DHT: Origin.DHT}
+_ROOM = {
+    Origin.HEARD: CONCURRENT_HEARD_MAX,
+    Origin.SECOND_HAND: CONCURRENT_MAX,
+    Origin.DHT: CONCURRENT_MAX,
+}
 
 
 class Refreshes:

@@ -31,11 +31,13 @@ from wgmesh.discovery.candidates import HEARD_FRESH_S, LAN_FRESH_S
 from wgmesh.discovery.comparing import GOSSIP, Comparing
 from wgmesh.discovery.events import DatagramRejected, Event, PairKeysWanted
 from wgmesh.discovery.exchange import Purpose
+from wgmesh.discovery.finding import DHT, Finding
 from wgmesh.discovery.gate import Gate
 from wgmesh.discovery.greetings import EXCHANGE, STATIC, Greetings
 from wgmesh.discovery.inbox import Inbox, Rejected, Rejection
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.lan_hearing import LAN
+from wgmesh.discovery.mainline import MainlineEvent
 from wgmesh.discovery.pair_keys import PairKeys, Waiting
 from wgmesh.discovery.peer_table import PeerTable
 from wgmesh.discovery.reception import Reception
@@ -85,10 +87,16 @@ class DiscoveryCore:
         self._layers = {
             GOSSIP: (LayerState.RUNNING, "upstream's too" if settings.gossip else ""),
             STATIC: (LayerState.RUNNING if settings.static_peers else LayerState.DISABLED, ""),
-            "dht": (LayerState.UNAVAILABLE, "not part of this version"),
+            DHT: (LayerState.DISABLED, "switched off"),
         }
+        self._finding: Finding | None = None
+        if settings.uses_mainline:
+            self._finding = Finding(
+                self._state, self._roster, settings.secret, randomness.random_unit, randomness.random_bytes
+            )
+            self._greetings.on_stranger_met = self._finding.met
+            self._greetings.on_stranger_silent = self._finding.unanswered
         self._interfaces: tuple[LanInterface, ...] = ()
-        self._exchange_port = keys.gossip_port
         self._gossip_at: float | None = None
         self._sweep_at: float | None = None
         self._has_left = False
@@ -144,7 +152,7 @@ class DiscoveryCore:
 
     def set_exchange_port(self, port: int, now: float) -> None:
         """Sets the port that the exchange socket really has."""
-        self._exchange_port = port
+        self._state.exchange_port = port
         self._state.announcer.exchange_port = None if port == self.gossip_port else port
         self._state.announcer.revise(now)
         self._publish(now)
@@ -178,6 +186,12 @@ class DiscoveryCore:
             settled.append(agreement.public_key)
         self._act_on(self._state.pair_keys.release(settled), now)
         self._settle(now)
+
+    def handle_mainline(self, event: MainlineEvent, now: float) -> None:
+        """Takes what the session of the Mainline DHT reports."""
+        if self._finding is not None and not self._has_left:
+            self._finding.handle(event, now)
+            self._settle(now)
 
     def set_traceparent(self, key: PublicKey, traceparent: str) -> None:
         """Gives a peer the trace that follows its joining."""
@@ -304,6 +318,7 @@ class DiscoveryCore:
                 state.refreshes.poll_timeout(),
                 state.gossip.poll_timeout(),
                 self._gossip_at,
+                None if self._finding is None else self._finding.poll_timeout(),
             ]
         return min((at for at in due if at is not None), default=None)
 
@@ -314,9 +329,9 @@ class DiscoveryCore:
         return PeersSnapshot(
             revision=state.outbox.revision,
             peers=state.table.peers(self._now),
-            layers=tuple(self._layer(name) for name in (LAN, EXCHANGE, GOSSIP, STATIC, "cache", "dht")),
+            layers=tuple(self._layer(name) for name in (LAN, EXCHANGE, GOSSIP, STATIC, "cache", DHT)),
             description=state.announcer.description,
-            exchange_port=self._exchange_port,
+            exchange_port=state.exchange_port,
             observed_endpoints=tuple(seen for seen, _ in Counter(each.endpoint for each in witnesses).most_common()),
             banned=tuple(sorted(state.banned)),
         )
@@ -335,6 +350,8 @@ class DiscoveryCore:
         self._greetings.ask_contacts(now)
         self._greetings.refresh_peers(now)
         self._comparing.handle_timeout(now)
+        if self._finding is not None:
+            self._finding.handle_timeout(now)
         if self._gossip_at is not None and now >= self._gossip_at:
             self._gossip_at = now + GOSSIP_INTERVAL_S
             self._gossip_upstream(now)
@@ -374,6 +391,8 @@ class DiscoveryCore:
 
     def _layer(self, name: str) -> DiscoveryLayer:
         state, detail = self._layers.get(name, (LayerState.RUNNING, ""))
+        if name == DHT and self._finding is not None:
+            state, detail = self._finding.layer()
         if name == EXCHANGE and (strays := self._strays()):
             problem = f"{strays}: other mesh addresses than ours, see --mesh-subnet"
             state, detail = LayerState.DEGRADED, "; ".join(filter(None, (detail, problem)))

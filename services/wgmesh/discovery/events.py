@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 
 from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.discovery.mainline import GetItem, PutItem
+from wgmesh.discovery.mainline_plan import Announce, LookUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,19 @@ class PairKeysWanted:
     public_keys: tuple[PublicKey, ...]
 
 
+DhtRequest = Announce | LookUp | PutItem | GetItem
+
+
+@dataclass(frozen=True, slots=True)
+class DhtRequested:
+    """Something is to be asked of the Mainline DHT."""
+
+    request: DhtRequest
+
+
 Event = (
     PeersChanged
+    | DhtRequested
     | PairKeysWanted
     | PeerSighted
     | PeerLeft

@@ -82,11 +82,12 @@ class Exchange:
         now: float,
         key: PublicKey | None = None,
         patience_s: float = PATIENCE_S,
+        repeats_max: int = len(RESEND_AT_S),
     ) -> Transmit | None:
         """Begins an attempt and returns its first datagram; None if too many are in flight."""
         if len(self._attempts) >= IN_FLIGHT_MAX:
             return None
-        resend_at = iter([now + after for after in self._resend_at_s])
+        resend_at = iter([now + after for after in self._resend_at_s[:repeats_max]])
         attempt = Attempt(target, data, key, now, now + patience_s, {purpose}, resend_at)
         attempt.next_at = next(resend_at, float("inf"))
         self._forget(target)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wgmesh.core.announcement import Announcement
 from wgmesh.core.model import CandidateSource, Endpoint, PublicKey
 from wgmesh.discovery.contacts import Origin
 from wgmesh.discovery.events import ContactAnswered, ContactTried, ProbeAnswered, ProbeFailed
-from wgmesh.discovery.exchange import PATIENCE_S, Attempt, Purpose
+from wgmesh.discovery.exchange import PATIENCE_S, RESEND_AT_S, Attempt, Purpose
 from wgmesh.discovery.farewells import CONFIRM_S, GRACE_S
 from wgmesh.discovery.inbox import Message, Rejected, Rejection
 from wgmesh.discovery.peer_table import Change, PeerRecord
@@ -16,6 +18,10 @@ from wgmesh.discovery.state import DiscoveryState, Witness
 
 EXCHANGE = "exchange"
 STATIC = "static"
+REPEATS = len(RESEND_AT_S)
+# Three small datagrams to an address that anybody may have named (BUG 57), and time for one slow answer.
+STRANGER_REPEATS = 2
+STRANGER_PATIENCE_S = 2.0
 SHARED_MAX = 8  # more than the two or three that fit, so that one long entry does not leave the room unused
 
 
@@ -25,6 +31,10 @@ class Greetings:
     def __init__(self, state: DiscoveryState, roster: Roster) -> None:
         self._state = state
         self._roster = roster
+        self.on_stranger_met: Callable[[PublicKey, float], None] | None = None
+        """Told of a member that has answered at an address of the DHT."""
+        self.on_stranger_silent: Callable[[Endpoint, float], None] | None = None
+        """Told of an address of the DHT that has not answered."""
 
     def ask(
         self,
@@ -34,6 +44,7 @@ class Greetings:
         key: PublicKey | None = None,
         patience_s: float = PATIENCE_S,
         share: bool = False,
+        repeats_max: int = REPEATS,
     ) -> bool:
         """Says HELLO to an exchange address; with `share` it carries known peers. False if that is not possible."""
         state = self._state
@@ -47,7 +58,7 @@ class Greetings:
             state.pair_keys.want(key)
         known = self.known_to(key) if share else ()
         data = state.announcer.hello(target, now, known, key)
-        transmit = state.exchange.start(target, data, purpose, now, key, patience_s)
+        transmit = state.exchange.start(target, data, purpose, now, key, patience_s, repeats_max)
         if transmit is None:
             return False
         state.outbox.send(transmit)
@@ -62,7 +73,11 @@ class Greetings:
     def ask_contacts(self, now: float) -> None:
         """Asks the addresses whose turn it is. No known peers: who answers there is not proven yet."""
         for contact in self._state.contacts.due(now):
-            if self.ask(contact.address, Purpose.CONTACT, now, contact.key):
+            is_stranger = contact.origin is Origin.DHT
+            patience_s, repeats_max = (STRANGER_PATIENCE_S, STRANGER_REPEATS) if is_stranger else (PATIENCE_S, REPEATS)
+            if self.ask(
+                contact.address, Purpose.CONTACT, now, contact.key, patience_s=patience_s, repeats_max=repeats_max
+            ):
                 self._state.outbox.report(ContactTried(_method(contact.origin)))
             else:
                 self._state.contacts.failed(contact.address, now)
@@ -158,6 +173,8 @@ class Greetings:
         contact = state.contacts.get(attempt.target)
         if contact is not None:
             state.outbox.report(ContactAnswered(_method(contact.origin)))
+            if contact.origin is Origin.DHT and self.on_stranger_met is not None:
+                self.on_stranger_met(key, now)
             if state.contacts.answered(attempt.target, now):
                 endpoint = Endpoint(attempt.target.host, wireguard_port(body))
                 self._roster.add_candidate(key, endpoint, CandidateSource.STATIC, now)
@@ -171,7 +188,10 @@ class Greetings:
 
     def _give_up(self, attempt: Attempt, now: float) -> None:
         state = self._state
+        contact = state.contacts.get(attempt.target)
         state.contacts.failed(attempt.target, now)
+        if contact is not None and contact.origin is Origin.DHT and self.on_stranger_silent is not None:
+            self.on_stranger_silent(attempt.target, now)
         if Purpose.PROBE in attempt.purposes:
             state.outbox.report(ProbeFailed(attempt.target))
         record = None if attempt.key is None else state.table.get(attempt.key)

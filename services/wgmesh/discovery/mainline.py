@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wgmesh.core.model import Endpoint, IPAddress
 
@@ -102,6 +102,23 @@ class Trouble:
 MainlineEvent = (
     PeersFound | ItemFound | ItemMissing | ItemStored | OutsideAddressSeen | NodesCounted | Bootstrapped | Trouble
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PutItem:
+    """Store a mutable item under the Ed25519 key of `seed`."""
+
+    seed: bytes = field(repr=False)
+    salt: bytes
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GetItem:
+    """Look for a mutable item."""
+
+    public_key: bytes
+    salt: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from wgmesh.core.advertised import AdvertisedEndpoint
 from wgmesh.core.announcement import Announcement, KnownPeer
+from wgmesh.core.member_record import MemberRecord
 from wgmesh.core.model import CandidateSource, Endpoint, PublicKey
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.ratelimit import RateLimiter
@@ -20,6 +21,7 @@ from wgmesh.discovery.tombstones import Departure
 
 KNOWN_PEER = "known-peer"
 CACHE = "cache"
+RECORD = "dht-record"
 NEWS_S = 120.0  # what a peer has said of itself for longer than this has reached everybody
 # A claim that a peer has said something newer costs it one HELLO of ours, however often it is made.
 CHECKS_PER_S = 0.1
@@ -88,6 +90,28 @@ class Roster:
                     state.contacts.add(Endpoint(endpoint.host, port), Origin.SECOND_HAND, now, known.public_key)
                 state.outbox.note(change, now)
         return is_new
+
+    def learn_member_record(self, record: MemberRecord, now: float) -> None:
+        """Takes a record that was found in a DHT: hearsay, with addresses to ask."""
+        state = self._state
+        known = KnownPeer(
+            public_key=record.public_key,
+            mesh_ipv4=record.mesh_ipv4,
+            hostname=record.hostname,
+            endpoint=AdvertisedEndpoint.of(record.candidates[0]) if record.candidates else None,
+            introducer=record.introducer,
+            nat_type=record.nat_type,
+            revision=record.revision,
+            candidates=record.candidates[1:],
+        )
+        self.learn_record(known, now)
+        found = state.table.get(record.public_key)
+        if found is None or found.is_proven(now):
+            return
+        state.outbox.note(state.table.label(record.public_key, RECORD), now)
+        for address in record.exchanges:
+            if state.rules.is_exchange_address(address) and not state.rules.is_in_mesh(address.host):
+                state.contacts.add(address, Origin.SECOND_HAND, now, record.public_key)
 
     def restore(self, cached: CachedPeer, now: float) -> None:
         """Takes an entry of the peer cache, whatever its age: its address is asked at its turn.

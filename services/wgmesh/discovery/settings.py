@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wgmesh.core.keyschedule import derive
 from wgmesh.core.secret import Secret
 
 
@@ -45,8 +46,18 @@ class DiscoverySettings:
     """Whether the tunnels outlive an orderly stop: then it is no departure, and nobody is told goodbye."""
 
     @property
+    def uses_mainline(self) -> bool:
+        """Whether this node takes part in the Mainline DHT."""
+        return self.dht and not self.private_dht
+
+    @property
     def cache_path(self) -> Path:
         return self.state_dir / f"{self.interface}-peers.json"
+
+    @property
+    def dht_nodes_path(self) -> Path:
+        """Upstream's file, named after the mesh: nodes of the DHT are no secret, and outlive a change of it."""
+        return self.state_dir / f"{self.interface}-{derive(self.secret).network_id[:8].hex()}-dht.nodes"
 
     @property
     def denylist_path(self) -> Path:

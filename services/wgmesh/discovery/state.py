@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.core.model import Endpoint, IPAddress, PublicKey
 from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.announcer import Announcer
@@ -22,6 +22,8 @@ from wgmesh.discovery.replay import SenderClocks
 from wgmesh.discovery.standing import Possessions
 from wgmesh.discovery.tombstones import Tombstones
 
+OUTSIDE_HOSTS_MAX = 8  # two families, and some changes of each
+OUTSIDE_FRESH_S = 3600.0
 AGE_PUBLISH_S = 10.0  # how old a published age may be; a LAN of 20 nodes would else publish four times a second
 OUTBOX_MAX = 8192  # the shell drains after every input; this bounds what one input can make
 
@@ -78,6 +80,22 @@ class Witness:
     seen_at: float
 
 
+class OutsideHosts:
+    """Addresses at which others say that they see this host."""
+
+    def __init__(self) -> None:
+        self._seen_at: OrderedDict[IPAddress, float] = OrderedDict()
+
+    def note(self, host: IPAddress, now: float) -> None:
+        self._seen_at[host] = now
+        self._seen_at.move_to_end(host)
+        if len(self._seen_at) > OUTSIDE_HOSTS_MAX:
+            self._seen_at.popitem(last=False)
+
+    def current(self, now: float) -> frozenset[IPAddress]:
+        return frozenset(host for host, at in self._seen_at.items() if now - at < OUTSIDE_FRESH_S)
+
+
 class DiscoveryState:
     """Everything that discovery remembers."""
 
@@ -109,7 +127,32 @@ class DiscoveryState:
         self.banned: set[PublicKey] = set()
         """Whom the operator wants nothing to do with: their messages are dropped, and news of them too."""
         self.witnesses: dict[PublicKey, Witness] = {}
+        self.outside_hosts = OutsideHosts()
+        self.exchange_port = gossip_port
+        """Where our exchange socket listens."""
+        self.mapped_port: int | None = None
+        """The port at which the outside sees the exchange socket, where that is known."""
         self.heard_at: dict[str, float] = {}
+
+    def outside_port(self) -> int:
+        """The port of our exchange socket as strangers should use it."""
+        return self.mapped_port or self.exchange_port
+
+    def own_hosts(self, now: float) -> frozenset[IPAddress]:
+        """Every address of this host: its own, and those at which others see it."""
+        own = self.announcer.description
+        external = () if own is None else own.external_endpoints
+        seen = {witness.endpoint.host for witness in self.witnesses.values()}
+        hosts = {*self.announcer.local_hosts(), *(each.host for each in external), *seen}
+        return frozenset(hosts | self.outside_hosts.current(now))
+
+    def proven_count(self, now: float) -> int:
+        """How many peers have a working tunnel."""
+        return sum(record.is_proven(now) for record in self.table.records())
+
+    def is_control_endpoint(self, address: Endpoint) -> bool:
+        """Whether a peer has answered us from this address."""
+        return any(record.control_endpoint == address for record in self.table.records())
 
     def view(self) -> dict[PublicKey, int]:
         """The members that we vouch for, ourselves among them, each at its revision: what gossip compares."""

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
 from wgmesh.core.errors import NotFound, NotReady, PeerNotFound
-from wgmesh.core.model import Endpoint, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
+from wgmesh.core.model import Endpoint, IPAddress, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
 from wgmesh.core.possession import Agreement
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
 from wgmesh.discovery.events import (
+    DhtRequest,
+    DhtRequested,
     Event,
     PairKeysWanted,
     PeerLeft,
@@ -27,6 +29,7 @@ from wgmesh.discovery.io.instruments import Instruments
 from wgmesh.discovery.io.sockets import open_exchange_socket, open_lan_socket
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.links import Link, lan_interfaces
+from wgmesh.discovery.mainline import MainlineEvent
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.discovery.tombstones import Departure
 from wgmesh.runtime.datagram import DatagramDriver
@@ -66,6 +69,10 @@ class Station:
         exchange = open_exchange_socket(core.gossip_port, core.lan_port)
         self._core = core
         self.snapshots = SnapshotCell(PeersSnapshot())
+        self.hosts: SnapshotCell[tuple[IPAddress, ...]] = SnapshotCell(())
+        """The addresses of this host outside the mesh."""
+        self.on_dht_request: Callable[[DhtRequest], None] | None = None
+        """Does what is asked of the Mainline DHT."""
         self._driver: DatagramDriver[Event] = DatagramDriver(core, {"": exchange.socket}, self._on_event)
         self._note_exchange(exchange.port, exchange.is_expected_port)
         self._pump()
@@ -97,6 +104,11 @@ class Station:
         self._core.set_pair_keys(agreements, self._driver.now())
         self._pump()
 
+    def handle_mainline(self, event: MainlineEvent) -> None:
+        """Takes what the session of the Mainline DHT reports."""
+        self._core.handle_mainline(event, self._driver.now())
+        self._pump()
+
     def set_links(self, links: tuple[Link, ...]) -> None:
         """Follows the host's interfaces: sockets first, so that the core's announcements have a way out."""
         chosen = lan_interfaces(links, self._settings.interface)
@@ -110,6 +122,7 @@ class Station:
         self._interfaces = wanted
         self._core.set_interfaces(chosen, self._driver.now())
         self._note_lan()
+        self.hosts.publish(tuple(address.ip for interface in chosen for address in interface.addresses))
         self._pump()
 
     def set_links_unknown(self, reason: str) -> None:
@@ -182,6 +195,9 @@ class Station:
             case PeersChanged():
                 self.snapshots.publish(self._core.snapshot())
                 self._changed.set()
+            case DhtRequested(request):
+                if self.on_dht_request is not None:
+                    self.on_dht_request(request)
             case PairKeysWanted(keys):
                 self._want_pair_keys(keys)
             case PeerSighted(key, layer):
