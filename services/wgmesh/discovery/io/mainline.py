@@ -241,9 +241,7 @@ class MainlineSession:
 
     def _apply_addresses(self) -> None:
         if self._session is not None:
-            listening = _joined(
-                Endpoint(address, self._port) for address in self._addresses if address not in self._refused
-            )
+            listening = _joined(Endpoint(address, self._port) for address in self._addresses)
             self._session.apply_settings({"listen_interfaces": listening})
 
     def _add_node(self, endpoint: Endpoint) -> None:
@@ -324,8 +322,7 @@ class MainlineSession:
             self._is_open.clear()
             self._apply_addresses()
             return
-        self._refused.add(address)
-        self._apply_addresses()  # again without it, because libtorrent opens none where one fails
+        self._refused.add(address)  # told once; libtorrent tries again whenever the host's addresses change
         yield Trouble(f"The DHT cannot use UDP port {alert.port} of {alert.address}: {alert.error.message()}.")
 
     def _tell_trouble(self, reason: str) -> None:
