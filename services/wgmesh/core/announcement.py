@@ -77,6 +77,7 @@ class Extension:
     is where the sender listens, None where that is the mesh's own exchange port. `revision` grows with every change of
     what the sender says of itself. `proof` shows to one recipient that the sender holds its private key: an HMAC of all
     the rest of the message under the key that the two agree on (core/possession.py), empty where there is none.
+    `double` tells the recipient that two machines speak with its key.
     """
 
     boot: bytes
@@ -86,6 +87,7 @@ class Extension:
     exchange_port: int | None = None
     revision: int = 0
     proof: bytes = b""
+    double: bool = False
     version: int = EXTENSION_VERSION
 
 
@@ -266,6 +268,7 @@ def encode_extension(extension: Extension | None) -> dict[str, object]:
         **_unless_empty("traceparent", extension.traceparent),
         **_unless_empty("exchange_port", extension.exchange_port),
         **_unless_empty("rev", extension.revision),
+        **_unless_empty("double", extension.double),
         **_unless_empty("proof", extension.proof.hex()),
     }
 
@@ -286,6 +289,7 @@ def decode_extension(value: object) -> Extension:
         exchange_port=_port(members, "exchange_port") if "exchange_port" in members else None,
         revision=_natural(members, "rev") if "rev" in members else 0,
         proof=_proof(members.text("proof")),
+        double=members.flag("double"),
         version=_natural(members, "v"),
     )
 

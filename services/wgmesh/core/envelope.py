@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from wgmesh.core.errors import MalformedMessage
+from wgmesh.core.errors import MalformedMessage, StaleMessage
 from wgmesh.core.jsonstrict import Members, parse_json, to_json
 
 # specification
@@ -159,9 +159,9 @@ def _fresh_timestamp(members: Members, now: float) -> int:
         raise MalformedMessage(f"protocol: not {PROTOCOL}")
     timestamp = members.integer("timestamp")
     if now - timestamp > FRESHNESS_S:
-        raise MalformedMessage("timestamp: too old")
+        raise StaleMessage("timestamp: too old", timestamp - now)
     if timestamp > now + FRESHNESS_S:
-        raise MalformedMessage("timestamp: in the future")
+        raise StaleMessage("timestamp: in the future", timestamp - now)
     return timestamp
 
 

@@ -5,6 +5,7 @@ MeshError
 │   ├── InvalidSecret     a secret that is too short or malformed
 │   ├── InvalidSetting    a flag, a file entry or an option
 │   ├── MalformedMessage  bytes from the network that are not what they claim
+│   │   └── StaleMessage  one whose time is too far from ours
 │   └── WeakKey           a public key with which nothing can be agreed
 ├── NotFound
 │   └── PeerNotFound
@@ -48,6 +49,14 @@ class MalformedMessage(InvalidInput):
 
 class WeakKey(InvalidInput):
     """A public key with which no secret can be agreed."""
+
+
+class StaleMessage(MalformedMessage):
+    """A message is authentic, and its time is too far from ours. `offset_s` is how far it is ahead, in seconds."""
+
+    def __init__(self, problem: str, offset_s: float) -> None:
+        super().__init__(problem)
+        self.offset_s = offset_s
 
 
 class NotFound(MeshError):

@@ -31,7 +31,10 @@ MAX_FILE_BYTES = 8 * 1024 * 1024  # the largest valid entries, 1000 times, with 
 
 @dataclass(frozen=True, slots=True)
 class CachedPeer:
-    """One remembered peer. `last_seen` is in Unix seconds."""
+    """One remembered peer. `last_seen` is in Unix seconds.
+
+    `possession_at` is our addition, which upstream ignores: when the peer last proved to hold its private key.
+    """
 
     public_key: PublicKey
     mesh_ipv4: ipaddress.IPv4Address
@@ -42,6 +45,7 @@ class CachedPeer:
     introducer: bool = False
     routable_networks: tuple[IPNetwork, ...] = ()
     nat_type: str = ""
+    possession_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ def _encode(peer: CachedPeer) -> dict[str, object]:
         "routable_networks": [str(network) for network in peer.routable_networks[:MAX_ROUTABLE_NETWORKS]],
         "nat_type": peer.nat_type,
         "last_seen": peer.last_seen,
+        "possession_at": peer.possession_at,
     }
     always = {"endpoint", "last_seen"}
     return {name: value for name, value in members.items() if value or name in always}
@@ -111,6 +116,7 @@ def _decode(members: Members, dropped: list[str]) -> CachedPeer:
         introducer=members.flag("introducer"),
         routable_networks=tuple(_networks(members, dropped)),
         nat_type=parse_nat_type(members.text("nat_type")),
+        possession_at=members.integer("possession_at") if "possession_at" in members else None,
     )
 
 

@@ -64,6 +64,8 @@ class Announcer:
         self.description: SelfDescription | None = None
         self.exchange_port: int | None = None
         """Where we listen, None where that is the mesh's own exchange port."""
+        self.is_double: Callable[[PublicKey, float], bool] = lambda key, now: False
+        """Whether two machines speak with a peer's key, which it is told."""
         self.revision = 0
         """Grows with every change of what we say of ourselves."""
 
@@ -221,8 +223,10 @@ class Announcer:
         recipient: PublicKey | None,
     ) -> bytes:
         pair_key = None if recipient is None else self._pair_key(recipient)
-        if pair_key is not None and announcement.extension is not None:
-            announcement = replace(announcement, extension=replace(announcement.extension, proof=bytes(PROOF_BYTES)))
+        extension = announcement.extension
+        if recipient is not None and pair_key is not None and extension is not None:
+            extension = replace(extension, proof=bytes(PROOF_BYTES), double=self.is_double(recipient, now))
+            announcement = replace(announcement, extension=extension)
         announcement = _trimmed(message_type, announcement, int(now))
         fitted = fit_known_peers(message_type, announcement, [_known_peer(record, now) for record in known])
         self._rotation.note([peer.public_key for peer in fitted.known_peers])

@@ -123,6 +123,7 @@ class DiscoveryCore:
         if description != state.announcer.description:
             state.announcer.description = description
             state.announcer.revise(now)
+            state.started_at = min(state.started_at, now)
             state.table.set_own_key(description.public_key)
             state.lan.restart(now)
             state.refreshes.hurry(now)

@@ -19,7 +19,7 @@ from wgmesh.core.announcement import (
     transcript_of,
 )
 from wgmesh.core.envelope import MessageType, Opened, open_envelope
-from wgmesh.core.errors import MalformedMessage
+from wgmesh.core.errors import MalformedMessage, StaleMessage
 from wgmesh.core.gossip_message import Gossip, decode_gossip
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.probe import Probe, decode_probe
@@ -47,11 +47,16 @@ class Rejection(StrEnum):
 
 
 class Rejected(Exception):
-    """Carries the reason out of the depth of a handler. Never leaves the package."""
+    """Carries the reason out of the depth of a handler. Never leaves the package.
 
-    def __init__(self, reason: Rejection) -> None:
+    `message` is there where it was opened all the same; `offset_s` where only its time was wrong: how far it is ahead.
+    """
+
+    def __init__(self, reason: Rejection, message: Message | None = None, offset_s: float | None = None) -> None:
         super().__init__(reason.value)
         self.reason = reason
+        self.message = message
+        self.offset_s = offset_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +99,14 @@ class Inbox:
         try:
             opened = open_envelope(data, self._gossip_key, now)
             content = decode_probe(opened.payload) if opened.type == MessageType.PROBE else _decode(opened)
+        except StaleMessage as error:
+            raise Rejected(Rejection.STALE, offset_s=error.offset_s) from None
         except MalformedMessage as error:
             raise Rejected(_reason(error)) from None
         if isinstance(content, Probe):
             return self._question(content, opened, source, now)
         if content.sender == own_key:
-            raise Rejected(Rejection.OWN)
+            raise Rejected(Rejection.OWN, content)
         if content.sender in self._banned:
             raise Rejected(Rejection.BANNED)
         if not self._gate.admits_member(content.sender, now):
@@ -149,5 +156,5 @@ def _reason(error: MalformedMessage) -> Rejection:
     if text.startswith("not sealed"):
         return Rejection.UNDECRYPTABLE
     if text.startswith("timestamp: "):
-        return Rejection.STALE
+        return Rejection.MALFORMED
     return Rejection.TYPE if text.startswith("type: ") else Rejection.MALFORMED

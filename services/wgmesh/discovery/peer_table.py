@@ -108,6 +108,7 @@ class PeerRecord:
             native=facts.native,
             traceparent=self.traceparent,
             control_endpoint=self.control_endpoint,
+            possession_at=self.possession_at,
         )
 
 

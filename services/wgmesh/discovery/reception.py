@@ -15,6 +15,7 @@ from wgmesh.core.probe import Probe
 from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.comparing import GOSSIP, Comparing
 from wgmesh.discovery.contacts import Origin
+from wgmesh.discovery.doubles import AFTERLIFE_S
 from wgmesh.discovery.farewells import FRESHNESS_S
 from wgmesh.discovery.greetings import EXCHANGE, Greetings
 from wgmesh.discovery.inbox import Inbox, Message, Rejected, Rejection
@@ -54,7 +55,11 @@ class Reception:
         own = state.announcer.description
         if own is None:
             return  # who we are is not known yet, so neither is whom this comes from
-        message = self._inbox.open(data, source, own.public_key, now)
+        try:
+            message = self._inbox.open(data, source, own.public_key, now)
+        except Rejected as rejected:
+            self._learn_from(rejected, source, now)
+            raise
         if isinstance(message, Probe):
             self._on_probe(message, source, now, channel)
             return
@@ -65,6 +70,18 @@ class Reception:
         )
         if not is_parked:
             self.act(message, data, source, now, channel)
+
+    def _learn_from(self, rejected: Rejected, source: Endpoint, now: float) -> None:
+        """Even what is refused may tell something of this node."""
+        state = self._state
+        if rejected.offset_s is not None:
+            state.skew.note_refused(rejected.offset_s, now)
+        message = rejected.message
+        if message is None or not message.is_native or message.stamp.boot == state.announcer.boot:
+            return
+        if message.stamp.timestamp > state.started_at + AFTERLIFE_S:  # not of our own last run
+            state.doubles.note_own(source, now)
+            state.outbox.publish()
 
     def act(self, message: Message, data: bytes, source: Endpoint, now: float, channel: str) -> None:
         """Acts on one message, now that all that can be known of its sender is known. Raises Rejected."""
@@ -89,9 +106,19 @@ class Reception:
                     self._lan.check(message, data, source, channel)
                 if message.novelty is Novelty.NEW:
                     self._on_goodbye(message, standing, source, now, channel)
-        if standing is Standing.PROVEN and message.sender in state.table:
-            state.possessions.note(message.sender, now)
-            state.outbox.note(state.table.note_possession(message.sender, now), now)
+        if standing is Standing.PROVEN:
+            self._note_proven(message, now)
+
+    def _note_proven(self, message: Message, now: float) -> None:
+        state = self._state
+        key = message.sender
+        state.skew.note(key, message.stamp.timestamp, now)
+        state.doubles.note(key, message.stamp, now)
+        if message.body.extension is not None and message.body.extension.double:
+            state.doubles.note_told(now)
+        if key in state.table:
+            state.possessions.note(key, now)
+            state.outbox.note(state.table.note_possession(key, now), now)
 
     def _on_probe(self, probe: Probe, source: Endpoint, now: float, channel: str) -> None:
         if channel:

@@ -121,6 +121,8 @@ class Roster:
         state = self._state
         if not state.rules.is_in_mesh(cached.mesh_ipv4) or cached.public_key in state.banned:
             return
+        if cached.possession_at is not None:
+            state.possessions.note(cached.public_key, cached.possession_at)
         endpoint = cached.endpoint.literal if cached.endpoint is not None else None
         if endpoint is not None and not state.rules.is_candidate(endpoint, heard_from=endpoint):
             endpoint = None
@@ -225,6 +227,7 @@ def _cached(record: PeerRecord, now: float) -> CachedPeer:
         introducer=facts.introducer,
         routable_networks=facts.routable_networks,
         nat_type=facts.nat_type,
+        possession_at=None if record.possession_at is None else int(record.possession_at),
     )
 
 

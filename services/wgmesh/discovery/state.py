@@ -12,6 +12,7 @@ from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.announcer import Announcer
 from wgmesh.discovery.contacts import Contacts, Refreshes
 from wgmesh.discovery.events import Event, PeersChanged
+from wgmesh.discovery.doubles import Doubles
 from wgmesh.discovery.exchange import Exchange
 from wgmesh.discovery.farewells import Farewells
 from wgmesh.discovery.gossip import GossipRounds
@@ -19,6 +20,7 @@ from wgmesh.discovery.lan import LanAnnouncements
 from wgmesh.discovery.pair_keys import PairKeys
 from wgmesh.discovery.peer_table import Change, PeerRecord, PeerTable
 from wgmesh.discovery.replay import SenderClocks
+from wgmesh.discovery.skew import ClockSkew
 from wgmesh.discovery.standing import Possessions
 from wgmesh.discovery.tombstones import Tombstones
 
@@ -113,6 +115,9 @@ class DiscoveryState:
         self.pair_keys = pair_keys
         self.possessions = Possessions()
         self.gossip = GossipRounds(random_unit)
+        self.doubles = Doubles()
+        self.skew = ClockSkew()
+        announcer.is_double = self.doubles.is_double
         self.rules = rules
         self.gossip_port = gossip_port
         self.table = table
@@ -133,6 +138,8 @@ class DiscoveryState:
         self.mapped_port: int | None = None
         """The port at which the outside sees the exchange socket, where that is known."""
         self.heard_at: dict[str, float] = {}
+        self.started_at = float("inf")
+        """When this run learned who it is."""
 
     def outside_port(self) -> int:
         """The port of our exchange socket as strangers should use it."""
