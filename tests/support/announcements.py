@@ -52,6 +52,9 @@ extensions = st.builds(
     st.lists(endpoints, max_size=16).map(tuple),
     st.sampled_from(["", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]),
     st.none() | ports,
+    st.integers(0, 2**48),
+    st.sampled_from([b"", bytes(range(16))]),
+    st.booleans(),
 )
 announcements = st.builds(
     Announcement,

@@ -9,26 +9,64 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nacl.bindings import crypto_sign_seed_keypair
 from support.pairing import agreements
 from wgmesh.core.addressing import derive_ipv4, derive_ipv6
 from wgmesh.core.advertised import AdvertisedEndpoint
 from wgmesh.core.announcement import Announcement, decode_announcement
 from wgmesh.core.envelope import open_envelope
 from wgmesh.core.keyschedule import derive
-from wgmesh.core.model import Endpoint, Peer, PeerProof, PublicKey, SelfDescription
+from wgmesh.core.model import Endpoint, IPAddress, Peer, PeerProof, PublicKey, SelfDescription
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.possession import Agreement
 from wgmesh.core.sansio import Transmit
 from wgmesh.core.secret import Secret
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
-from wgmesh.discovery.events import Event, PairKeysWanted
+from wgmesh.discovery.events import DhtRequest, DhtRequested, Event, PairKeysWanted
 from wgmesh.discovery.lan import LanInterface
+from wgmesh.discovery.mainline import (
+    GetItem,
+    ItemFound,
+    ItemMissing,
+    ItemStored,
+    MainlineEvent,
+    PeersFound,
+    PutItem,
+)
+from wgmesh.discovery.mainline_plan import Announce, LookUp
 from wgmesh.discovery.settings import DiscoverySettings
 
 SECRET = Secret("wgmesh-envelope-compatibility-secret")
 KEYS = derive(SECRET)
 START = 1_800_000_000.0
 LAN_CHANNEL = "lan:eth0"
+
+
+class Swarm:
+    """A Mainline DHT in a dictionary: it believes every announce and every signature, as strangers do."""
+
+    def __init__(self) -> None:
+        self.peers: dict[bytes, dict[Endpoint, None]] = {}
+        self.items: dict[tuple[bytes, bytes], bytes] = {}
+        self.requests: list[DhtRequest] = []
+
+    def ask(self, request: DhtRequest, host: IPAddress) -> list[MainlineEvent]:
+        """Does what is asked by a node at `host`, and answers."""
+        self.requests.append(request)
+        match request:
+            case Announce(infohash, port):
+                self.peers.setdefault(infohash, {})[Endpoint(host, port)] = None
+                return [PeersFound(infohash, tuple(self.peers[infohash]))]
+            case LookUp(infohash):
+                found = tuple(self.peers.get(infohash, ()))
+                return [PeersFound(infohash, found)] if found else []
+            case PutItem(seed, salt, value):
+                public_key = bytes(crypto_sign_seed_keypair(seed)[0])
+                self.items[public_key, salt] = value
+                return [ItemStored(public_key, salt, 1, 8)]
+            case GetItem(public_key, salt):
+                value = self.items.get((public_key, salt))
+                return [ItemMissing(public_key, salt) if value is None else ItemFound(public_key, salt, value, 1)]
 
 
 @dataclass
@@ -41,6 +79,7 @@ class Node:
     port: int = KEYS.gossip_port
     events: list[Event] = field(default_factory=list)
     sent: list[Transmit] = field(default_factory=list)
+    skew_s: float = 0.0
 
     @property
     def key(self) -> PublicKey:
@@ -71,6 +110,8 @@ class Wire:
         self._agrees = agrees
         self.nodes: dict[str, Node] = {}
         self.drop: Callable[[Node, Transmit], bool] = lambda sender, transmit: False
+        self.swarm: Swarm | None = None
+        """The DHT, where there is one. It answers at once."""
         self.carried: list[tuple[Endpoint, Transmit]] = []
 
     def add(
@@ -85,11 +126,14 @@ class Wire:
         interface: str | None = None,
         port: int = KEYS.gossip_port,
         keep_interface: bool = False,
+        dht: bool = False,
+        skew_s: float = 0.0,
         life: int = 0,
     ) -> Node:
-        """Starts a node. `number` makes its key; without it every address has its own. `port` is its exchange port.
+        """Starts a node whose clock is ahead by `skew_s`.
 
-        A process that starts anew has another `life`, which makes its chances.
+        `number` makes its key; without it every address has its own. `port` is its exchange port. A process that starts
+        anew has another `life`, which makes its chances.
         """
         number = int(host.rpartition(".")[2]) if number is None else number
         rng = random.Random(number + 1000 * life)
@@ -102,15 +146,17 @@ class Wire:
             gossip=gossip,
             ipv6=ipv6,
             keep_interface=keep_interface,
+            dht=dht,
         )
         core = DiscoveryCore(settings, Randomness(rng.randbytes, rng.random), rng.randbytes(8))
-        node = Node(core, describe(number), host, port)
+        node = Node(core, describe(number), host, port, skew_s=skew_s)
+        now = self.now + skew_s
         self.nodes[host if port == KEYS.gossip_port else str(node.address)] = node
-        core.set_exchange_port(port, self.now)
+        core.set_exchange_port(port, now)
         address = ipaddress.ip_interface(interface or f"{host}/24")
-        core.set_interfaces([LanInterface("eth0", 2, (address,))], self.now)
+        core.set_interfaces([LanInterface("eth0", 2, (address,))], now)
         if set_self:
-            core.set_self(node.description, (), self.now)
+            core.set_self(node.description, (), now)
         self.settle()
         return node
 
@@ -129,15 +175,15 @@ class Wire:
         """Lets time pass, with every timer at its own instant."""
         end = self.now + span_s
         for _ in range(1_000_000):
-            due = [at for node in self.nodes.values() if (at := node.core.poll_timeout()) is not None]
+            due = [at - node.skew_s for node in self.nodes.values() if (at := node.core.poll_timeout()) is not None]
             at = min(due, default=end)
             if at > end:
                 break
             self.now = max(self.now, at)
             for node in tuple(self.nodes.values()):
                 timeout = node.core.poll_timeout()
-                if timeout is not None and timeout <= self.now:
-                    node.core.handle_timeout(self.now)
+                if timeout is not None and timeout - node.skew_s <= self.now:
+                    node.core.handle_timeout(max(timeout, self.now + node.skew_s))
             self.settle()
         else:
             raise AssertionError("a timer spins")
@@ -145,7 +191,7 @@ class Wire:
 
     def inject(self, node: Node, data: bytes, source: str, channel: str = "") -> None:
         """Hands a node a datagram that no core has sent."""
-        node.core.handle_datagram(data, Endpoint.parse(source), self.now, channel)
+        node.core.handle_datagram(data, Endpoint.parse(source), self.now + node.skew_s, channel)
         self.settle()
 
     def _move(self, sender: Node) -> bool:
@@ -155,7 +201,10 @@ class Wire:
             if isinstance(event, PairKeysWanted):
                 agreed = agreements(sender.key, event.public_keys)
                 refused = [Agreement(key, None, "no point") for key in event.public_keys]
-                sender.core.set_pair_keys(agreed if self._agrees else refused, self.now)
+                sender.core.set_pair_keys(agreed if self._agrees else refused, self.now + sender.skew_s)
+            elif isinstance(event, DhtRequested) and self.swarm is not None:
+                for answer in self.swarm.ask(event.request, ipaddress.ip_address(sender.host)):
+                    sender.core.handle_mainline(answer, self.now + sender.skew_s)
         while (transmit := sender.core.poll_transmit()) is not None:
             moved = True
             sender.sent.append(transmit)
@@ -167,14 +216,15 @@ class Wire:
 
     def _deliver(self, sender: Node, transmit: Transmit) -> None:
         for node in tuple(self.nodes.values()):
+            now = self.now + node.skew_s
             if transmit.channel:
                 source = Endpoint.of(sender.host, KEYS.lan_port)
-                node.core.handle_datagram(transmit.data, source, self.now, transmit.channel)
+                node.core.handle_datagram(transmit.data, source, now, transmit.channel)
             elif transmit.to == node.address:
-                node.core.handle_datagram(transmit.data, sender.address, self.now)
+                node.core.handle_datagram(transmit.data, sender.address, now)
             elif transmit.to == Endpoint(node.description.mesh_ipv4, node.port):
                 source = Endpoint(sender.description.mesh_ipv4, sender.port)
-                node.core.handle_datagram(transmit.data, source, self.now)
+                node.core.handle_datagram(transmit.data, source, now)
 
 
 def describe(number: int, secret: Secret = SECRET) -> SelfDescription:

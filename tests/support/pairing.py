@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc.aio
+from wgmesh.core.announcement import transcript_of, with_proof
 from wgmesh.core.model import PublicKey
-from wgmesh.core.possession import Agreement, PairKey
+from wgmesh.core.possession import Agreement, PairKey, proof
 from wgmesh.runtime.rpc_server import serve_unix
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 from wgmesh.v1.wireguard_service_pb2_grpc import WireGuardServiceServicer, add_WireGuardServiceServicer_to_server
@@ -50,3 +51,9 @@ async def pairing_service(socket: Path, own: PublicKey) -> AsyncIterator[None]:
 
     async with serve_unix(socket, register, ["wgmesh.v1.WireGuardService"]):
         yield
+
+
+def prove_payload(kind: str, payload: dict[str, object], sender: PublicKey, recipient: PublicKey) -> dict[str, object]:
+    """Puts the proof into a payload with our extension that shows `recipient` that `sender` has made it."""
+    made = proof(pair_key(sender, recipient), kind, sender, recipient, transcript_of(payload))
+    return with_proof(payload, made)

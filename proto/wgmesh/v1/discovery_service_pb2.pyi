@@ -247,6 +247,32 @@ class DiscoveryLayer(_message.Message):
 Global___DiscoveryLayer: _TypeAlias = DiscoveryLayer  # noqa: Y015
 
 @_typing.final
+class Notice(_message.Message):
+    """Something that discovery has noticed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """A stable word for the kind, in kebab-case."""
+    text: _builtins.str
+    """One or two sentences that say what is wrong and what to do."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Notice: _TypeAlias = Notice  # noqa: Y015
+
+@_typing.final
 class WatchPeersResponse(_message.Message):
     """A snapshot of the peer table."""
 
@@ -259,6 +285,7 @@ class WatchPeersResponse(_message.Message):
     EXCHANGE_PORT_FIELD_NUMBER: _builtins.int
     OBSERVED_ENDPOINTS_FIELD_NUMBER: _builtins.int
     BANNED_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows by one with each change."""
     exchange_port: _builtins.int
@@ -283,6 +310,10 @@ class WatchPeersResponse(_message.Message):
     def banned(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The public keys of banned peers, 32 bytes each."""
 
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Notice]:
+        """What the operator should know."""
+
     def __init__(
         self,
         *,
@@ -293,10 +324,11 @@ class WatchPeersResponse(_message.Message):
         exchange_port: _builtins.int = ...,
         observed_endpoints: _abc.Iterable[_endpoint_pb2.Endpoint] | None = ...,
         banned: _abc.Iterable[_builtins.bytes] | None = ...,
+        notices: _abc.Iterable[Global___Notice] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["description", b"description"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "description", b"description", "exchange_port", b"exchange_port", "layers", b"layers", "observed_endpoints", b"observed_endpoints", "peers", b"peers", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "description", b"description", "exchange_port", b"exchange_port", "layers", b"layers", "notices", b"notices", "observed_endpoints", b"observed_endpoints", "peers", b"peers", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,6 +22,7 @@ from wgmesh.core.model import (
     CandidateSource,
     DiscoveryLayer,
     LayerState,
+    Notice,
     Peer,
     PeerProof,
     PeersSnapshot,
@@ -197,6 +198,7 @@ def peers_snapshot_to_proto(snapshot: PeersSnapshot) -> discovery_pb2.WatchPeers
             message for endpoint in snapshot.observed_endpoints if (message := endpoint_to_proto(endpoint))
         ],
         banned=[key.raw for key in snapshot.banned],
+        notices=[discovery_pb2.Notice(code=notice.code, text=notice.text) for notice in snapshot.notices],
     )
 
 
@@ -210,4 +212,5 @@ def peers_snapshot_from_proto(message: discovery_pb2.WatchPeersResponse) -> Peer
         exchange_port=message.exchange_port,
         observed_endpoints=tuple(endpoint_value(endpoint) for endpoint in message.observed_endpoints),
         banned=tuple(public_key(raw) for raw in message.banned),
+        notices=tuple(Notice(notice.code, notice.text) for notice in message.notices),
     )

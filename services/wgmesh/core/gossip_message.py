@@ -36,7 +36,7 @@ REVISION_BYTES = 6  # milliseconds since 1970, until the year 10889
 TOKEN_BYTES = 3  # of a bucket: a difference stays unseen with a chance of 6e-8 a round
 BUCKETS_MAX = 64  # 192 bytes of tokens; with a thousand members 16 of them in each
 RECORDS_MAX = 32  # far above what fits into a datagram
-ENTRIES_MAX = 48  # a bucket that fits into one datagram; the fullest of 64 buckets of a thousand members has about 30
+ENTRIES_MAX = 32  # a bucket that fits into one datagram; of a thousand members in 64 buckets each has about 16
 WANTED_MAX = 100
 
 REVISION_LIMIT = 1 << 8 * REVISION_BYTES

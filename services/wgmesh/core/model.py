@@ -209,6 +209,14 @@ class Ban:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the operator should know. `code` is a stable word for its kind."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PeersSnapshot:
     """All that discovery knows at one revision."""
 
@@ -219,6 +227,7 @@ class PeersSnapshot:
     exchange_port: int = 0
     observed_endpoints: tuple[Endpoint, ...] = ()
     banned: tuple[PublicKey, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 class Mapping(StrEnum):

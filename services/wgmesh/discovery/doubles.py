@@ -44,9 +44,9 @@ class Doubles:
         if len(self._peers) > PEERS_MAX:
             self._peers.popitem(last=False)
         newest = next(reversed(runs.last_at), None)
-        if newest is not None and newest != stamp.boot and stamp.boot in runs.last_at:
-            if stamp.timestamp > runs.last_at[newest] - AFTERLIFE_S and stamp.timestamp > runs.last_at[stamp.boot]:
-                runs.returned_at = now
+        is_return = newest is not None and newest != stamp.boot and stamp.boot in runs.last_at
+        if is_return and stamp.timestamp > max(runs.last_at[newest] - AFTERLIFE_S, runs.last_at[stamp.boot]):
+            runs.returned_at = now
         runs.last_at[stamp.boot] = max(stamp.timestamp, runs.last_at.get(stamp.boot, 0))
         runs.last_at.move_to_end(stamp.boot)
         if len(runs.last_at) > RUNS_MAX:

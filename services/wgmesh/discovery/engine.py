@@ -17,6 +17,7 @@ from wgmesh.core.model import (
     DiscoveryLayer,
     Endpoint,
     LayerState,
+    Notice,
     PeerProof,
     PeersSnapshot,
     PublicKey,
@@ -38,6 +39,7 @@ from wgmesh.discovery.inbox import Inbox, Rejected, Rejection
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.lan_hearing import LAN
 from wgmesh.discovery.mainline import MainlineEvent
+from wgmesh.discovery.notices import notices
 from wgmesh.discovery.pair_keys import PairKeys, Waiting
 from wgmesh.discovery.peer_table import PeerTable
 from wgmesh.discovery.reception import Reception
@@ -48,6 +50,7 @@ from wgmesh.discovery.tombstones import Departure
 
 GOSSIP_INTERVAL_S = 10.0  # upstream's (protocol notes, section 13)
 NAMED_MAX = 5  # a layer's detail is one line
+NOTICE_S = 5.0  # what the operator should know is not worth a look at each datagram
 SWEEP_GAP_S = 1.0  # expiry is not worth more than one look at the table a second
 
 
@@ -99,6 +102,8 @@ class DiscoveryCore:
         self._interfaces: tuple[LanInterface, ...] = ()
         self._gossip_at: float | None = None
         self._sweep_at: float | None = None
+        self._notices: tuple[Notice, ...] = ()
+        self._noticed_at = float("-inf")
         self._has_left = False
         self._now = 0.0
 
@@ -335,6 +340,7 @@ class DiscoveryCore:
             exchange_port=state.exchange_port,
             observed_endpoints=tuple(seen for seen, _ in Counter(each.endpoint for each in witnesses).most_common()),
             banned=tuple(sorted(state.banned)),
+            notices=self._notices,
         )
 
     def _group(self) -> Endpoint:
@@ -378,6 +384,11 @@ class DiscoveryCore:
             # whatever is heard from here on lives for 20 s at least
             due_at = self._state.table.next_expiry(now) or now
             self._sweep_at = min(max(due_at, now + SWEEP_GAP_S), now + LAN_FRESH_S)
+        if now - self._noticed_at >= NOTICE_S:
+            self._noticed_at = now
+            if (current := notices(self._state, now)) != self._notices:
+                self._notices = current
+                self._state.outbox.publish()
         self._state.outbox.settle(now)
 
     def _publish(self, now: float) -> None:

@@ -80,6 +80,7 @@ class Finding:
         match event:
             case PeersFound(infohash, endpoints):
                 self._answered_at = self._state.heard_at[DHT] = now
+                self._trouble = ""
                 for stranger in self._plan.found(infohash, endpoints, now):
                     self._meet(stranger, now)
             case ItemFound(public_key, salt, value):
@@ -142,7 +143,7 @@ class Finding:
 
     def layer(self) -> tuple[LayerState, str]:
         """How the DHT fares, in words without ages, which would be new at every look."""
-        if self._trouble and not self._node_count:
+        if self._trouble:
             return LayerState.DEGRADED, self._trouble
         is_alive = self._node_count > 0 or self._answered_at is not None
         parts = [f"{self._node_count} nodes"] if self._node_count else ["" if is_alive else "no node has answered yet"]

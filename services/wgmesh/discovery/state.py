@@ -11,8 +11,8 @@ from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.announcer import Announcer
 from wgmesh.discovery.contacts import Contacts, Refreshes
-from wgmesh.discovery.events import Event, PeersChanged
 from wgmesh.discovery.doubles import Doubles
+from wgmesh.discovery.events import Event, PeersChanged
 from wgmesh.discovery.exchange import Exchange
 from wgmesh.discovery.farewells import Farewells
 from wgmesh.discovery.gossip import GossipRounds

@@ -161,6 +161,7 @@ def warnings(settings: NodeSettings, picture: Picture) -> list[node_pb2.Warning]
                 code="uri-version", text="The secret's URI has a version other than v1; this node speaks v1."
             )
         )
+    found += [node_pb2.Warning(code=notice.code, text=notice.text) for notice in world.peers.notices]
     for key in sorted(composition.foreign_subnet):
         found.append(
             node_pb2.Warning(
