@@ -9,12 +9,13 @@ from pathlib import Path
 import grpc.aio
 from wgmesh.client.channel import ServiceClient
 from wgmesh.convert.peer import (
+    ban_from_proto,
     peer_proof_to_proto,
     peers_snapshot_from_proto,
     self_description_to_proto,
 )
 from wgmesh.convert.scalar import duration, endpoint_from_proto, endpoint_to_proto, ipv4, public_key, seconds
-from wgmesh.core.model import Endpoint, IPAddress, PeerProof, PeersSnapshot, PublicKey, SelfDescription
+from wgmesh.core.model import Ban, Endpoint, IPAddress, PeerProof, PeersSnapshot, PublicKey, SelfDescription
 from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
 from wgmesh.v1.discovery_service_pb2_grpc import DiscoveryServiceStub
 
@@ -64,3 +65,16 @@ class DiscoveryClient(ServiceClient):
     async def forget_peer(self, key: PublicKey) -> None:
         """Forgets a peer and refuses second-hand news of it for a while."""
         await self._call(self._stub.ForgetPeer, discovery_pb2.ForgetPeerRequest(public_key=key.raw))
+
+    async def ban_peer(self, key: PublicKey, reason: str = "") -> None:
+        """Bans a peer, known or not. Raises InvalidInput for the own key, PermissionDenied if it cannot be stored."""
+        await self._call(self._stub.BanPeer, discovery_pb2.BanPeerRequest(public_key=key.raw, reason=reason))
+
+    async def unban_peer(self, key: PublicKey) -> None:
+        """Takes a ban back. Raises NotFound if there is none."""
+        await self._call(self._stub.UnbanPeer, discovery_pb2.UnbanPeerRequest(public_key=key.raw))
+
+    async def list_bans(self) -> tuple[tuple[Ban, ...], int]:
+        """All bans, the oldest first, and how many entries of the file ban nobody because they name no key."""
+        response = await self._call(self._stub.ListBans, discovery_pb2.ListBansRequest())
+        return tuple(ban_from_proto(ban) for ban in response.bans), response.unread_count

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import grpc.aio
-from wgmesh.convert.peer import peer_proof_from_proto, peers_snapshot_to_proto, self_description_from_proto
+from wgmesh.convert.peer import (
+    ban_to_proto,
+    peer_proof_from_proto,
+    peers_snapshot_to_proto,
+    self_description_from_proto,
+)
 from wgmesh.convert.scalar import duration, endpoint_to_proto, public_key, seconds
 from wgmesh.core.errors import InvalidInput
-from wgmesh.core.model import Endpoint
+from wgmesh.core.model import Ban, Endpoint
+from wgmesh.discovery.io.banning import Banning
 from wgmesh.discovery.io.station import Station
 from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
 from wgmesh.v1.discovery_service_pb2_grpc import DiscoveryServiceServicer
@@ -23,8 +30,9 @@ MAX_PROBE_TIMEOUT_S = 30.0
 class DiscoveryServicer(DiscoveryServiceServicer):
     """Serves one station."""
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Station, banning: Banning) -> None:
         self._station = station
+        self._banning = banning
 
     async def SetSelf(self, request: discovery_pb2.SetSelfRequest, context: Context) -> discovery_pb2.SetSelfResponse:
         description = self_description_from_proto(request.description)
@@ -55,6 +63,23 @@ class DiscoveryServicer(DiscoveryServiceServicer):
     ) -> discovery_pb2.ForgetPeerResponse:
         self._station.forget(public_key(request.public_key))
         return discovery_pb2.ForgetPeerResponse()
+
+    async def BanPeer(self, request: discovery_pb2.BanPeerRequest, context: Context) -> discovery_pb2.BanPeerResponse:
+        await self._banning.ban(Ban(public_key(request.public_key), time.time(), request.reason))
+        return discovery_pb2.BanPeerResponse()
+
+    async def UnbanPeer(
+        self, request: discovery_pb2.UnbanPeerRequest, context: Context
+    ) -> discovery_pb2.UnbanPeerResponse:
+        await self._banning.unban(public_key(request.public_key))
+        return discovery_pb2.UnbanPeerResponse()
+
+    async def ListBans(
+        self, request: discovery_pb2.ListBansRequest, context: Context
+    ) -> discovery_pb2.ListBansResponse:
+        denylist = self._banning.denylist
+        bans = [ban_to_proto(ban) for ban in denylist.bans.values()]
+        return discovery_pb2.ListBansResponse(bans=bans, unread_count=len(denylist.unread))
 
     def _target(self, request: discovery_pb2.ProbeAddressRequest) -> Endpoint:
         try:

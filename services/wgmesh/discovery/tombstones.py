@@ -19,6 +19,7 @@ class Departure(StrEnum):
     GOODBYE = "goodbye"
     FORGOTTEN = "forgotten"
     SILENT = "silent"
+    BANNED = "banned"
 
 
 @dataclass(frozen=True, slots=True)
