@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import sys
 
+from wgmesh.core import stun
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint
-from wgmesh.nat import stun
 
 
 def main() -> None:

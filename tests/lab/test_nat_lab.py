@@ -24,8 +24,8 @@ from support.nat_lab import (
     run_inside,
 )
 from support.stun_responder import responding
+from wgmesh.core import stun
 from wgmesh.core.model import Endpoint, Mapping, NatReport
-from wgmesh.nat import stun
 from wgmesh.nat.io.raw_stun import WireGuardPortSocket
 from wgmesh.nat.io.stun_session import StunSession
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import ipaddress
 
 from wgmesh.core.model import Endpoint, Mapping
-from wgmesh.nat.events import AnswerRefused, MappingLearned, ServerSilent
+from wgmesh.core.stun_events import AnswerRefused, MappingLearned, ServerSilent
 from wgmesh.nat.observations import ObservationTable, Vantage
 
 A = Endpoint.parse("44.128.1.1:3478")

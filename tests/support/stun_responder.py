@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from wgmesh.core import stun
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint
-from wgmesh.nat import stun
 
 Answer = Callable[[stun.Message, Endpoint], bytes | None]
 

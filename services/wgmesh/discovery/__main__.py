@@ -31,6 +31,7 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
     station = Station(settings, shell.log, instruments, agreeing.want)
     store = CacheStore(settings.cache_path, shell.log)
     banning = Banning(station, DenyListStore(settings.denylist_path, shell.log), shell.log)
+    stun = StaticPeers([parse_static_peer(text) for text in settings.stun_servers], station.set_stun_servers)
     static = StaticPeers(named, lambda addresses: station.set_static(addresses, static.failures))
     servicer = DiscoveryServicer(station, banning)
     with closing(station):
@@ -43,6 +44,7 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
                 tasks.create_task(follow_links(station.set_links, station.set_links_unknown)),
                 tasks.create_task(station.keep_cache(store)),
                 tasks.create_task(static.run()),
+                tasks.create_task(stun.run()),
                 tasks.create_task(agreeing.run(station.set_pair_keys)),
             ]
             if settings.uses_mainline:

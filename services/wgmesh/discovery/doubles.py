@@ -43,8 +43,8 @@ class Doubles:
         self._peers.move_to_end(key)
         if len(self._peers) > PEERS_MAX:
             self._peers.popitem(last=False)
-        newest = next(reversed(runs.last_at), None)
-        is_return = newest is not None and newest != stamp.boot and stamp.boot in runs.last_at
+        newest = next(reversed(runs.last_at), stamp.boot)
+        is_return = newest != stamp.boot and stamp.boot in runs.last_at
         if is_return and stamp.timestamp > max(runs.last_at[newest] - AFTERLIFE_S, runs.last_at[stamp.boot]):
             runs.returned_at = now
         runs.last_at[stamp.boot] = max(stamp.timestamp, runs.last_at.get(stamp.boot, 0))

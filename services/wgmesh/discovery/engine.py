@@ -39,6 +39,7 @@ from wgmesh.discovery.inbox import Inbox, Rejected, Rejection
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.lan_hearing import LAN
 from wgmesh.discovery.mainline import MainlineEvent
+from wgmesh.discovery.mapping import ExchangeMapping
 from wgmesh.discovery.notices import notices
 from wgmesh.discovery.pair_keys import PairKeys, Waiting
 from wgmesh.discovery.peer_table import PeerTable
@@ -92,6 +93,7 @@ class DiscoveryCore:
             STATIC: (LayerState.RUNNING if settings.static_peers else LayerState.DISABLED, ""),
             DHT: (LayerState.DISABLED, "switched off"),
         }
+        self._mapping = ExchangeMapping(randomness.random_bytes)
         self._finding: Finding | None = None
         if settings.uses_mainline:
             self._finding = Finding(
@@ -151,6 +153,7 @@ class DiscoveryCore:
             return
         self._interfaces = known
         self._state.announcer.set_interfaces(known)
+        self._mapping.ask_again(now)
         self._state.announcer.revise(now)
         self._state.lan.set_interfaces(known if self._settings.lan else (), now)
         self._state.refreshes.hurry(now)
@@ -168,6 +171,11 @@ class DiscoveryCore:
         if self._layers.get(name) != (state, detail):
             self._layers[name] = (state, detail)
             self._publish(now)
+
+    def set_stun_servers(self, endpoints: Sequence[Endpoint], now: float) -> None:
+        """Sets whom to ask where the outside sees the exchange socket."""
+        self._mapping.set_servers(endpoints, now)
+        self._settle(now)
 
     def set_static(self, endpoints: Iterable[Endpoint], now: float) -> None:
         """Makes these exchange addresses all that the operator named."""
@@ -267,6 +275,10 @@ class DiscoveryCore:
         if self._has_left:
             return
         self._now = now
+        if not channel and ExchangeMapping.is_stun(data):
+            self._mapping.handle_datagram(data, source, now)
+            self._settle(now)
+            return
         try:
             self._reception.handle(data, source, now, channel)
         except Rejected as rejected:
@@ -288,6 +300,7 @@ class DiscoveryCore:
         self._now = now
         state = self._state
         self._act_on(state.pair_keys.overdue(now), now)
+        self._mapping.handle_timeout(now)
         self._greetings.handle_timeout(now)
         for key in state.farewells.to_ask(now):
             record = state.table.get(key)
@@ -315,6 +328,7 @@ class DiscoveryCore:
             state.farewells.poll_timeout(),
             state.outbox.poll_timeout(),
             state.pair_keys.poll_timeout(),
+            self._mapping.poll_timeout(),
             self._sweep_at,
         ]
         if state.announcer.description is not None:
@@ -376,6 +390,9 @@ class DiscoveryCore:
     def _settle(self, now: float) -> None:
         """Ends one input: says what is due, and publishes what has changed."""
         self._now = now
+        self._state.set_mapped(self._mapping.mapped(now), now)
+        while (transmit := self._mapping.poll_transmit()) is not None:
+            self._state.outbox.send(transmit)
         self._greet(now)
         wanted = self._state.pair_keys.take_wanted(now)
         if wanted:

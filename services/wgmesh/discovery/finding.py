@@ -188,7 +188,8 @@ class Finding:
         description = state.announcer.description
         assert description is not None
         local = [Endpoint(host, state.exchange_port) for host in state.announcer.local_hosts()]
-        exchanges = tuple(dict.fromkeys((*self._plan.own_places, *local)))
+        outside = (state.mapped,) if state.mapped is not None else ()
+        exchanges = tuple(dict.fromkeys((*outside, *self._plan.own_places, *local)))
         return MemberRecord(
             public_key=description.public_key,
             mesh_ipv4=description.mesh_ipv4,

@@ -30,6 +30,9 @@ class DiscoverySettings:
     static_peers: tuple[str, ...] = ()
     """HOST:PORT of exchange sockets."""
 
+    stun_servers: tuple[str, ...] = ()
+    """HOST:PORT of servers that tell where the outside sees the exchange socket."""
+
     introducer: bool = False
     """Whether this node arranges meetings for others."""
 

@@ -135,15 +135,24 @@ class DiscoveryState:
         self.outside_hosts = OutsideHosts()
         self.exchange_port = gossip_port
         """Where our exchange socket listens."""
-        self.mapped_port: int | None = None
-        """The port at which the outside sees the exchange socket, where that is known."""
+        self.mapped: Endpoint | None = None
+        """Where the outside sees the exchange socket, if that is known and the same for everybody."""
         self.heard_at: dict[str, float] = {}
         self.started_at = float("inf")
         """When this run learned who it is."""
 
     def outside_port(self) -> int:
         """The port of our exchange socket as strangers should use it."""
-        return self.mapped_port or self.exchange_port
+        return self.exchange_port if self.mapped is None else self.mapped.port
+
+    def set_mapped(self, mapped: Endpoint | None, now: float) -> None:
+        """Sets where the outside sees the exchange socket."""
+        if mapped == self.mapped:
+            return
+        self.mapped = mapped
+        if mapped is not None:
+            self.outside_hosts.note(mapped.host, now)
+        self.outbox.publish()
 
     def own_hosts(self, now: float) -> frozenset[IPAddress]:
         """Every address of this host: its own, and those at which others see it."""

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from wgmesh.core.model import Endpoint, IPAddress, Mapping, NatReport
+from wgmesh.core.stun_events import AnswerRefused, Event, MappingLearned, ServerSilent
 from wgmesh.nat.classify import Observation, classify
-from wgmesh.nat.events import AnswerRefused, Event, MappingLearned, ServerSilent
 
 
 @dataclass(frozen=True, slots=True)

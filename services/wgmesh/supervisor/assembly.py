@@ -110,6 +110,7 @@ def _discovery(settings: MeshSettings) -> DiscoverySettings:
         punching=settings.punching,
         gossip=settings.gossip,
         static_peers=settings.static_peers,
+        stun_servers=settings.stun_servers if settings.stun else (),
         introducer=settings.introducer,
         dht=settings.dht and not settings.private_dht,
         dht_bootstrap=settings.dht_bootstrap,

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from support.stun_responder import honest, responding
+from wgmesh.core import stun
 from wgmesh.core.model import Endpoint, Mapping, NatReport
-from wgmesh.nat import stun
 from wgmesh.nat.io.stun_session import StunSession
 from wgmesh.runtime.resolver import Lookup, Resolver
 

@@ -131,6 +131,11 @@ class Station:
         self._core.set_layer("lan", LayerState.DEGRADED, reason, self._driver.now())
         self._pump()
 
+    def set_stun_servers(self, addresses: list[Endpoint]) -> None:
+        """Sets whom to ask where the outside sees the exchange socket."""
+        self._core.set_stun_servers(addresses, self._driver.now())
+        self._pump()
+
     def set_static(self, addresses: list[Endpoint], failures: dict[str, str]) -> None:
         """Sets the addresses of the operator's peers."""
         now = self._driver.now()

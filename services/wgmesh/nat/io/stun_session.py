@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from wgmesh.core.errors import InvalidSetting, NotReady
 from wgmesh.core.model import Endpoint, IPAddress, NatReport
-from wgmesh.nat.events import Event
+from wgmesh.core.stun_events import Event
+from wgmesh.core.stun_prober import Prober
 from wgmesh.nat.io.raw_stun import neighbour_port_sockets, source_address, wireguard_port_sockets
 from wgmesh.nat.observations import ObservationTable, Vantage
-from wgmesh.nat.prober import Prober
 from wgmesh.nat.server_name import parse_server
 from wgmesh.runtime import logs
 from wgmesh.runtime.datagram import DatagramDriver

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from wgmesh.core import stun
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint, IPAddress
 from wgmesh.core.sansio import Transmit
-from wgmesh.nat import stun
-from wgmesh.nat.events import AnswerRefused, Event, MappingLearned, ServerSilent
+from wgmesh.core.stun_events import AnswerRefused, Event, MappingLearned, ServerSilent
 
 # RFC 8489, section 6.2.1: a first time-out of 500 ms that doubles. Four requests, not seven: nobody waits for the
 # answer, and a mapping is asked for again soon.

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wgmesh.core import stun
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint
-from wgmesh.nat import stun
-from wgmesh.nat.stun import Attribute, AttributeType, Message, MessageType
+from wgmesh.core.stun import Attribute, AttributeType, Message, MessageType
 
 CASES = json.loads((Path(__file__).parents[1] / "vectors" / "stun.json").read_text())["cases"]
 TRANSACTION = bytes(range(1, 13))

@@ -6,11 +6,11 @@ from itertools import count, pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wgmesh.core import stun
 from wgmesh.core.model import Endpoint
 from wgmesh.core.sansio import Transmit
-from wgmesh.nat import stun
-from wgmesh.nat.events import AnswerRefused, Event, MappingLearned, ServerSilent
-from wgmesh.nat.prober import RETRY_GAPS_S, ROUND_GAP_S, SERVERS_MAX, SILENCE_GAP_MAX_S, Prober
+from wgmesh.core.stun_events import AnswerRefused, Event, MappingLearned, ServerSilent
+from wgmesh.core.stun_prober import RETRY_GAPS_S, ROUND_GAP_S, SERVERS_MAX, SILENCE_GAP_MAX_S, Prober
 
 A = Endpoint.parse("44.128.1.1:3478")
 B = Endpoint.parse("44.129.1.1:3478")
