@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from support.command_line import Run
 from support.fake_node import ALICE_TEXT, FakeNode, served
 from wgmesh.cli import exits
-from wgmesh.core.errors import NotFound, NotReady, PermissionDenied
+from wgmesh.core.errors import InvalidInput, MeshError, NotFound, NotReady, PeerNotFound, PermissionDenied
 
 
 @pytest.fixture
@@ -78,6 +79,47 @@ def test_peers_without_an_action_print_their_usage(wgmesh: Run) -> None:
     assert outcome.out.startswith("Usage: wgmesh peers")
 
 
+def test_a_peer_is_banned_listed_and_unbanned(wgmesh: Run, node: FakeNode) -> None:
+    unknown = base64.b64encode(bytes(32)).decode()
+
+    assert wgmesh("peers", "bans").out == "Nobody is banned\n"
+    assert wgmesh("peers", "ban", "alice", "--reason", "sold").out == f"Banned {ALICE_TEXT} (alice)\n"
+    assert wgmesh("peers", "ban", unknown, "--json").json == {"pubkey": unknown, "hostname": ""}
+    listed, values = wgmesh("peers", "bans"), wgmesh("peers", "bans", "--json")
+    assert [line.split()[0] for line in listed.out.splitlines()[2:]] == [ALICE_TEXT, unknown]
+    assert values.json["bans"][0] == {"pubkey": ALICE_TEXT, "banned": "2023-11-14T22:13:20Z", "reason": "sold"}
+    assert listed.err == values.err == ""
+    assert wgmesh("peers", "unban", f"{unknown[:16]}...", "--json").json == {"pubkey": unknown}
+    assert wgmesh("peers", "unban", ALICE_TEXT).out == f"No longer banned: {ALICE_TEXT}\n"
+    assert node.bans == []
+
+
+def test_entries_of_the_file_that_ban_nobody_are_told(wgmesh: Run, node: FakeNode) -> None:
+    node.unread_bans = 2
+
+    outcome = wgmesh("peers", "bans", "--json")
+
+    assert outcome.json == {"bans": [], "unread": 2}
+    assert outcome.err.startswith("warning: 2 entries of the file of bans name no key")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidInput("that is this node itself"), exits.USAGE),
+        (PeerNotFound("nobody fits"), exits.NOT_FOUND),
+        (PermissionDenied("The ban holds only until this node stops."), exits.PERMISSION),
+        (MeshError("4096 keys are banned"), exits.FAILED),
+    ],
+)
+def test_a_ban_that_fails_ends_with_its_own_code(wgmesh: Run, node: FakeNode, error: MeshError, code: int) -> None:
+    node.error = error
+
+    outcome = wgmesh("peers", "ban", "alice", "--json")
+
+    assert (outcome.code, outcome.json["error"]["message"]) == (code, str(error))
+
+
 def test_reload_tells_changes_and_fails_on_problems(wgmesh: Run, node: FakeNode) -> None:
     good = wgmesh("reload")
     node.reload_problems = ("line 3: not a network",)
@@ -125,7 +167,7 @@ def test_a_silent_address_fails_the_test_with_1_and_causes(wgmesh: Run, node: Fa
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("peers", "list"), ("peers", "count"), ("peers", "get", "x"), ("reload",)]
+    "words", [("status",), ("peers", "list"), ("peers", "count"), ("peers", "get", "x"), ("peers", "bans"), ("reload",)]
 )
 def test_without_a_node_every_question_ends_with_3(wgmesh: Run, words: tuple[str, ...]) -> None:
     outcome = wgmesh(*words)

@@ -4,6 +4,7 @@ import pytest
 from support.fake_node import ALICE_TEXT, NOW, alice, bob, status
 from wgmesh.cli import render, units
 from wgmesh.v1 import node_service_pb2 as node_pb2
+from wgmesh.v1 import peer_pb2
 
 # Upstream's format: "%-20s %-19s %-15s %-25s %-10s %-10s %s"
 UPSTREAM_HEADER = "{:<20} {:<19} {:<15} {:<25} {:<10} {:<10} {}".format(
@@ -63,6 +64,8 @@ def test_a_peer_as_json_has_upstreams_members_first() -> None:
         "nat_type": "cone",
         "introducer": True,
         "native": True,
+        "proven_at": "2023-11-14T23:14:50Z",
+        "proven_by": "handshake",
     }
     assert list(value)[:8] == [
         *("pubkey", "hostname", "mesh_ip", "endpoint", "last_seen", "discovered_via", "routable_networks"),
@@ -74,6 +77,7 @@ def test_what_is_not_known_is_null_and_never_zero() -> None:
     value = render.peer_value(bob())
 
     assert (value["latency_ms"], value["handshake"], value["endpoint"]) == (None, None, "")
+    assert (value["proven_at"], value["proven_by"]) == (None, "")
     assert value["last_seen"] == "2023-11-14T22:15:00Z"
 
 
@@ -93,6 +97,7 @@ Mesh IPv6: fd00::2
 State: connected
 Path: direct-lan
 Handshake: 12s ago
+Proven: 10s ago, by handshake
 Transfer: 1.5 KiB received, 92 B sent
 NAT: cone
 Introducer: yes"""
@@ -107,6 +112,17 @@ def test_a_name_cannot_steer_the_terminal() -> None:
     for text in (render.peers_table([peer], NOW, wide=True).plain(), render.peer_text(peer, NOW)):
         assert "\x1b" not in text
         assert "x\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}y" in text
+
+
+def test_bans_have_whole_keys_and_a_reason_cannot_steer_the_terminal() -> None:
+    bans = [peer_pb2.Ban(public_key=alice().public_key, reason="sold\x1b[2J"), peer_pb2.Ban(public_key=bytes(32))]
+
+    header, _, first, second = render.bans_table(bans, NOW).plain().splitlines()
+
+    assert header.split() == ["PUBLIC", "KEY", "BANNED", "REASON"]
+    assert first.split() == [ALICE_TEXT, "-", "sold\N{REPLACEMENT CHARACTER}[2J"]
+    assert second.split()[1:] == ["-", "-"]
+    assert render.bans_value(bans, 3)["unread"] == 3
 
 
 def test_peers_are_counted_by_proof() -> None:

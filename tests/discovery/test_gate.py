@@ -6,9 +6,11 @@ import ipaddress
 
 from hypothesis import given
 from hypothesis import strategies as st
-from wgmesh.core.model import IPAddress
+from wgmesh.core.model import IPAddress, PublicKey
 from wgmesh.discovery.gate import (
     COST_BYTES,
+    LONG_BURST,
+    MEMBER_BURST,
     SOURCE_BURST,
     SOURCE_RATE,
     SOURCES_MAX,
@@ -95,11 +97,19 @@ def test_the_addresses_of_one_ipv6_network_pay_together_except_on_the_link() -> 
     assert sum(gate.admits_source(host, NOW) for host in neighbours) == 1000
 
 
-def test_a_long_datagram_costs_as_much_as_many_short_ones() -> None:
+def test_long_datagrams_of_strangers_cost_by_their_length_and_do_not_hinder_short_ones() -> None:
     gate = Gate()
     size = 31 * COST_BYTES
 
-    assert sum(gate.admits_source(host, NOW, size) for host in strangers(1000)) == STRANGERS_BURST // 32
+    assert sum(gate.admits_source(host, NOW, size) for host in strangers(1000)) == LONG_BURST // 32
+    assert flood(gate, NOW) == STRANGERS_BURST
+
+
+def test_whoever_repeats_what_a_member_said_does_not_use_up_what_the_member_may_say() -> None:
+    gate, key = Gate(), PublicKey(bytes(32))
+
+    assert sum(gate.admits_repeat(key, NOW) for _ in range(1000)) == MEMBER_BURST
+    assert gate.admits_member(key, NOW)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3 * TRUSTED_MAX), st.booleans()), max_size=300))

@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wgmesh.client.errors import ERROR_NAME_KEY
 from wgmesh.core.errors import MeshError, PeerNotFound
 from wgmesh.runtime.rpc_errors import status_of
-from wgmesh.v1 import device_pb2, discovery_service_pb2, endpoint_pb2, nat_service_pb2
+from wgmesh.v1 import device_pb2, discovery_service_pb2, endpoint_pb2, nat_service_pb2, peer_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
 from wgmesh.v1.node_service_pb2_grpc import NodeServiceServicer, add_NodeServiceServicer_to_server
 
@@ -48,6 +48,8 @@ def alice() -> node_pb2.PeerStatus:
         introducer=True,
         nat_type="cone",
         native=True,
+        prove_time=Timestamp(seconds=STARTED_AT + 3690),
+        proof="handshake",
     )
 
 
@@ -120,6 +122,8 @@ class FakeNode(NodeServiceServicer):
     error: MeshError | None = None
     probed: list[tuple[str, int]] = field(default_factory=list)
     reload_problems: tuple[str, ...] = ()
+    bans: list[peer_pb2.Ban] = field(default_factory=list)
+    unread_bans: int = 0
 
     def GetStatus(self, request: node_pb2.GetStatusRequest, context: Any) -> node_pb2.GetStatusResponse:
         self._fail_if_asked(context)
@@ -156,6 +160,27 @@ class FakeNode(NodeServiceServicer):
             round_trip_time=Duration(nanos=2_500_000),
             observed_endpoint=endpoint_pb2.Endpoint(host="192.0.2.1", port=51980),
         )
+
+    def BanPeer(self, request: node_pb2.NodeServiceBanPeerRequest, context: Any) -> node_pb2.NodeServiceBanPeerResponse:
+        self._fail_if_asked(context)
+        found = [peer for peer in self.peers if peer.hostname == request.selector]
+        key = found[0].public_key if found else base64.b64decode(request.selector)
+        at = Timestamp(seconds=STARTED_AT)
+        self.bans.append(peer_pb2.Ban(public_key=key, ban_time=at, reason=request.reason))
+        return node_pb2.NodeServiceBanPeerResponse(public_key=key, hostname=found[0].hostname if found else "")
+
+    def UnbanPeer(
+        self, request: node_pb2.NodeServiceUnbanPeerRequest, context: Any
+    ) -> node_pb2.NodeServiceUnbanPeerResponse:
+        self._fail_if_asked(context)
+        ban = self.bans.pop()
+        assert base64.b64encode(ban.public_key).decode().startswith(request.selector)
+        return node_pb2.NodeServiceUnbanPeerResponse(public_key=ban.public_key)
+
+    def ListBans(
+        self, request: node_pb2.NodeServiceListBansRequest, context: Any
+    ) -> node_pb2.NodeServiceListBansResponse:
+        return node_pb2.NodeServiceListBansResponse(bans=self.bans, unread_count=self.unread_bans)
 
     def Reload(self, request: node_pb2.ReloadRequest, context: Any) -> node_pb2.ReloadResponse:
         return node_pb2.ReloadResponse(changes=["log-level: info -> debug"], problems=self.reload_problems)

@@ -72,6 +72,19 @@ class NodeConnection:
         request = node_pb2.ProbePeerRequest(endpoint=endpoint_pb2.Endpoint(host=host, port=port), timeout=wait)
         return self._call(self._stub.ProbePeer, request, timeout_s + PROBE_GRACE_S)
 
+    def ban_peer(self, selector: str, reason: str) -> node_pb2.NodeServiceBanPeerResponse:
+        """Takes what get_peer takes, and the whole key of an unknown peer. Raises PeerNotFound, InvalidInput."""
+        request = node_pb2.NodeServiceBanPeerRequest(selector=selector, reason=reason)
+        return self._call(self._stub.BanPeer, request, self._timeout_s)
+
+    def unban_peer(self, selector: str) -> node_pb2.NodeServiceUnbanPeerResponse:
+        """Takes the key of a ban or a unique beginning of it. Raises NotFound."""
+        request = node_pb2.NodeServiceUnbanPeerRequest(selector=selector)
+        return self._call(self._stub.UnbanPeer, request, self._timeout_s)
+
+    def list_bans(self) -> node_pb2.NodeServiceListBansResponse:
+        return self._call(self._stub.ListBans, node_pb2.NodeServiceListBansRequest(), self._timeout_s)
+
     def reload(self) -> node_pb2.ReloadResponse:
         return self._call(self._stub.Reload, node_pb2.ReloadRequest(), self._timeout_s)
 

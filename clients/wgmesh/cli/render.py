@@ -25,6 +25,7 @@ from wgmesh.cli.units import (
 from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
+from wgmesh.v1 import peer_pb2
 
 
 class Enumeration(Protocol):
@@ -70,6 +71,8 @@ def peer_value(peer: node_pb2.PeerStatus) -> dict[str, object]:
         "nat_type": peer.nat_type,
         "introducer": peer.introducer,
         "native": peer.native,
+        "proven_at": rfc3339(seconds(peer, "prove_time")),
+        "proven_by": peer.proof,
     }
 
 
@@ -102,6 +105,7 @@ def peer_text(peer: node_pb2.PeerStatus, now: float) -> str:
     """One peer as lines of `Name: value`; the first four are upstream's."""
     handshake_at = seconds(peer, "handshake_time")
     round_trip_s = seconds(peer, "round_trip_time")
+    proven_at = seconds(peer, "prove_time")
     state = state_word(peer) + (f" ({clean(peer.reason)})" if peer.reason else "")
     lines = {
         "Public Key": key_text(peer.public_key),
@@ -116,6 +120,7 @@ def peer_text(peer: node_pb2.PeerStatus, now: float) -> str:
         "State": state,
         "Path": peer.path or NONE,
         "Handshake": NONE if handshake_at is None else f"{age(handshake_at, now)} ago",
+        "Proven": f"{age(proven_at, now)} ago, by {clean(peer.proof)}" if proven_at is not None else "",
         "Transfer": f"{byte_count(peer.rx_bytes)} received, {byte_count(peer.tx_bytes)} sent",
         "NAT": peer.nat_type,
         "Introducer": "yes" if peer.introducer else "",
@@ -135,6 +140,26 @@ def counts_text(peers: Sequence[node_pb2.PeerStatus]) -> str:
         "Peer Count\n==========\n"
         f"Active peers: {counts['active']}\nTotal peers:  {counts['total']}\nDead peers:   {counts['dead']}"
     )
+
+
+def bans_value(bans: Sequence[peer_pb2.Ban], unread_count: int) -> dict[str, object]:
+    """The JSON object of all bans; `unread` entries of the file ban nobody."""
+    values = [
+        {
+            "pubkey": key_text(ban.public_key),
+            "banned": rfc3339(seconds(ban, "ban_time")),
+            "reason": ban.reason,
+        }
+        for ban in bans
+    ]
+    return {"bans": values, "unread": unread_count}
+
+
+def bans_table(bans: Sequence[peer_pb2.Ban], now: float) -> Table:
+    """All bans as a table, with whole keys: they are what `peers unban` takes."""
+    columns = (Column("PUBLIC KEY", 44, rank=1), Column("BANNED", 8, rank=2), Column("REASON", rank=3))
+    rows = ((key_text(ban.public_key), age(seconds(ban, "ban_time"), now), clean(ban.reason) or NONE) for ban in bans)
+    return Table(columns, tuple(rows))
 
 
 def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, object]:

@@ -58,6 +58,27 @@ class NodeClient(ServiceClient):
         response: node_pb2.ProbePeerResponse = await self._call(self._stub.ProbePeer, request, timeout_s + 2.0)
         return response
 
+    async def ban_peer(self, selector: str, reason: str = "") -> node_pb2.NodeServiceBanPeerResponse:
+        """Bans a peer: selected as by `get_peer`, or an unknown one by its whole key."""
+        request = node_pb2.NodeServiceBanPeerRequest(selector=selector, reason=reason)
+        response: node_pb2.NodeServiceBanPeerResponse = await self._call(self._stub.BanPeer, request, self._timeout_s)
+        return response
+
+    async def unban_peer(self, selector: str) -> node_pb2.NodeServiceUnbanPeerResponse:
+        """Takes back the ban of a key, or of the only banned key with this beginning. Raises NotFound."""
+        request = node_pb2.NodeServiceUnbanPeerRequest(selector=selector)
+        response: node_pb2.NodeServiceUnbanPeerResponse = await self._call(
+            self._stub.UnbanPeer, request, self._timeout_s
+        )
+        return response
+
+    async def list_bans(self) -> node_pb2.NodeServiceListBansResponse:
+        """All bans."""
+        response: node_pb2.NodeServiceListBansResponse = await self._call(
+            self._stub.ListBans, node_pb2.NodeServiceListBansRequest(), self._timeout_s
+        )
+        return response
+
     async def reload(self) -> node_pb2.ReloadResponse:
         """Applies what can be changed while running."""
         response: node_pb2.ReloadResponse = await self._call(

@@ -26,6 +26,13 @@ from wgmesh.demo.host import Attachment, CommandFailed, Host, run
 from wgmesh.demo.process import stop_all
 
 PREFIX = "wgmesh-lab"
+
+# A LAN that stands for the internet: addresses that Python and the DHT's programs take for public ones, each machine in
+# a network of its own. The first is what amateur radio left unused, the second is for documentation.
+PUBLIC_NETWORK4 = ipaddress.IPv4Network("44.128.0.0/9")
+PUBLIC_NETWORK6 = ipaddress.IPv6Network("2001:db8::/32")
+PUBLIC_HOSTS_MAX = 100  # 128 networks of 65536 addresses
+
 NETNS_DIR = Path("/run/netns")
 HOSTS_PER_LAN_MAX = 200  # a /24 with room for a router and static addresses
 _OWNED = re.compile(rf"{PREFIX}-(\d+)-")
@@ -44,7 +51,18 @@ class Lan:
     switch: str
     network4: ipaddress.IPv4Network
     network6: ipaddress.IPv6Network
+    spread: bool = False
     port_count: int = 0
+    router: Attachment | None = None
+
+    def addresses(self, number: int) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Interface]:
+        """The addresses of the machine at port `number`."""
+        step4, step6 = (1 << 16, 1 << 64) if self.spread else (1, 1)
+        ipv4, ipv6 = (self.network4[10] + number * step4, self.network6[10] + number * step6)
+        return (
+            ipaddress.IPv4Interface(f"{ipv4}/{self.network4.prefixlen}"),
+            ipaddress.IPv6Interface(f"{ipv6}/{self.network6.prefixlen}"),
+        )
 
 
 def owner(name: str) -> int | None:
@@ -106,8 +124,12 @@ class Fabric:
     ) -> None:
         self.close()
 
-    def add_lan(self, name: str) -> Lan:
-        """Adds a switch. The first is called `lan` and exists from the start."""
+    def add_lan(self, name: str, *, public: bool = False) -> Lan:
+        """Adds a switch. The first is called `lan` and exists from the start.
+
+        A `public` one, of which there can be one, stands for the internet: its machines have public addresses, each in
+        another network.
+        """
         index = len(self._lans)
         switch = self._add_namespaces([f"switch{index}"])[0]
         run(
@@ -115,14 +137,27 @@ class Fabric:
             # No snooping: without a multicast querier a snooping bridge may hold packets back.
             "link add name br0 type bridge forward_delay 0 mcast_snooping 0\nlink set br0 up\n",
         )
-        lan = Lan(
-            name,
-            switch,
-            ipaddress.IPv4Network(f"192.168.{77 + index}.0/24"),
-            ipaddress.IPv6Network(f"fd77:77:77:{index:x}::/64"),
-        )
+        network4 = PUBLIC_NETWORK4 if public else ipaddress.IPv4Network(f"192.168.{77 + index}.0/24")
+        network6 = PUBLIC_NETWORK6 if public else ipaddress.IPv6Network(f"fd77:77:77:{index:x}::/64")
+        lan = Lan(name, switch, network4, network6, public)
         self._lans[name] = lan
         return lan
+
+    def add_router(self, name: str, lans: Sequence[str]) -> Host:
+        """Adds a machine that forwards between these LANs, of both families; multicast stays on its LAN.
+
+        It becomes the default router of all other machines on them, also of those that are plugged in later.
+        """
+        router = self.add_host(name, lans[0])
+        for lan in lans[1:]:
+            self.attach(router, lan)
+        router.exec("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        for plug in router.attachments:
+            self._lans[plug.lan].router = plug
+        for host in self.hosts.values():
+            for plug in host.attachments:
+                self._route(host, plug)
+        return router
 
     def add_host(self, name: str, lan: str = "lan") -> Host:
         """Adds one machine on a LAN."""
@@ -174,20 +209,22 @@ class Fabric:
         return made
 
     def _plug(self, hosts: Sequence[Host], lan: Lan) -> None:
-        """Gives each host a cable into the LAN, an IPv4 and an IPv6 address, and no default route."""
+        """Gives each host a cable into the LAN, an IPv4 and an IPv6 address, and a default route if the LAN has a router."""
         cables, ports = [], []
         for host in hosts:
             lan.port_count += 1
-            if lan.port_count > HOSTS_PER_LAN_MAX:
-                raise ValueError(f"a LAN of the lab takes at most {HOSTS_PER_LAN_MAX} machines; add another")
+            most = PUBLIC_HOSTS_MAX if lan.spread else HOSTS_PER_LAN_MAX
+            if lan.port_count > most:
+                raise ValueError(f"this LAN of the lab takes at most {most} machines; add another")
             number = lan.port_count
+            ipv4, ipv6 = lan.addresses(number)
             plug = Attachment(
                 lan=lan.name,
                 switch=lan.switch,
                 port=f"port{number}",
                 interface=f"eth{len(host.attachments)}",
-                ipv4=ipaddress.IPv4Interface(f"{lan.network4[10 + number]}/{lan.network4.prefixlen}"),
-                ipv6=ipaddress.IPv6Interface(f"{lan.network6[10 + number]}/{lan.network6.prefixlen}"),
+                ipv4=ipv4,
+                ipv6=ipv6,
             )
             host.attachments.append(plug)
             cables.append(
@@ -205,3 +242,14 @@ class Fabric:
                 f"addr add {plug.ipv6} dev {plug.interface} nodad\n"
                 f"link set {plug.interface} up\n",
             )
+            self._route(host, plug)
+
+    def _route(self, host: Host, plug: Attachment) -> None:
+        """Gives a machine its default routes through the router of a LAN; the LAN that it was plugged into first wins."""
+        router = self._lans[plug.lan].router
+        if router is None or router in host.attachments:
+            return
+        metric = str(100 + host.attachments.index(plug))
+        for via in (router.ipv4.ip, router.ipv6.ip):
+            way = ["via", str(via), "dev", plug.interface, "metric", metric]
+            host.ip(f"-{via.version}", "route", "replace", "default", *way)

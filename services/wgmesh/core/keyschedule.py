@@ -46,6 +46,8 @@ class MeshKeys:
     """32 bytes: keys membership tokens and rotation announcements."""
     epoch_seed: bytes = field(repr=False)
     """32 bytes: seeds the relay choice of an epoch."""
+    private_dht_key: bytes = field(repr=False)
+    """32 bytes: seals the datagrams of the private DHT. Not upstream's."""
 
     @property
     def mesh_id(self) -> str:
@@ -99,6 +101,7 @@ def derive(secret: Secret) -> MeshKeys:
         rendezvous_id=hashlib.sha256(key_material + b"rv").digest()[:8],
         membership_key=expand("wgmesh-membership-v1", 32),
         epoch_seed=expand("wgmesh-epoch-v1", 32),
+        private_dht_key=expand("wgmesh-private-dht-v1", 32),
     )
 
 

@@ -26,8 +26,12 @@ STRANGERS_BURST = 4000
 TRUSTED_RATE = 3000.0
 TRUSTED_BURST = 3000
 TRUSTED_MAX = 2048  # twice the peer table
-# What is longer than an own datagram costs more to open: the longest possible one 32 times as much.
+# What is longer than this costs more to open: the longest possible one 32 times as much. Our own nodes send at most
+# 1200 bytes, Go nodes more once they know some peers, so what long ones of strangers cost is taken from a purse of
+# their own: the HELLO of a newcomer does not wait behind them.
 COST_BYTES = 2048
+LONG_RATE = 400.0
+LONG_BURST = 800
 MEMBER_RATE = 30.0  # a Go node that punches sends 10/s to each of our addresses
 MEMBER_BURST = 60
 MEMBERS_MAX = 2048  # twice the peer table
@@ -45,10 +49,12 @@ class Gate:
     def __init__(self) -> None:
         self._sources: RateLimiter[IPAddress | int] = RateLimiter(SOURCE_RATE, SOURCE_BURST, SOURCES_MAX)
         self._strangers = TokenBucket(STRANGERS_RATE, STRANGERS_BURST)
+        self._long = TokenBucket(LONG_RATE, LONG_BURST)
         self._trusted_sources: RateLimiter[IPAddress] = RateLimiter(SOURCE_RATE, SOURCE_BURST, TRUSTED_MAX)
         self._trusted_total = TokenBucket(TRUSTED_RATE, TRUSTED_BURST)
         self._trusted: OrderedDict[IPAddress, float] = OrderedDict()
         self._members: RateLimiter[PublicKey] = RateLimiter(MEMBER_RATE, MEMBER_BURST, MEMBERS_MAX)
+        self._repeats: RateLimiter[PublicKey] = RateLimiter(MEMBER_RATE, MEMBER_BURST, MEMBERS_MAX)
         self._probes: RateLimiter[IPAddress | int] = RateLimiter(PROBE_RATE, PROBE_BURST, SOURCES_MAX)
 
     def trust(self, host: IPAddress, until: float) -> None:
@@ -67,19 +73,23 @@ class Gate:
 
     def admits_source(self, host: IPAddress, now: float, size: int = 0) -> bool:
         """Whether a datagram of `size` bytes may be opened."""
-        cost = 1 + size / COST_BYTES
+        cost = 1 + size // COST_BYTES
         until = self._trusted.get(host)
         if until is not None and now < until:
             return self._trusted_sources.allows(host, now) and self._trusted_total.take(now, cost)
         # The purse first, which costs nothing in a flood; but only a source that may still speak takes from it.
-        return (
-            self._strangers.holds(now, cost)
-            and self._sources.allows(_party(host), now)
-            and self._strangers.take(now, cost)
-        )
+        purse = self._strangers if cost == 1 else self._long
+        return purse.holds(now, cost) and self._sources.allows(_party(host), now) and purse.take(now, cost)
 
     def admits_member(self, key: PublicKey, now: float) -> bool:
         return self._members.allows(key, now)
+
+    def admits_repeat(self, key: PublicKey, now: float) -> bool:
+        """Whether bytes of a member that were seen before may be answered again.
+
+        Anybody who has captured them can repeat them, so they are not paid from what the member itself may say.
+        """
+        return self._repeats.allows(key, now)
 
     def admits_probe(self, host: IPAddress, now: float) -> bool:
         return self._probes.allows(_party(host), now)

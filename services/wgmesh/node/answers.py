@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wgmesh.convert.device import refused_route_to_proto
 from wgmesh.convert.nat import nat_report_to_proto
 from wgmesh.convert.peer import layer_to_proto
 from wgmesh.convert.scalar import duration, endpoint_to_proto, texts, timestamp
-from wgmesh.core.errors import PeerNotFound
-from wgmesh.core.model import ApplyOutcome, IPNetwork, ObservedPeer, Path, Peer, PublicKey
+from wgmesh.core.errors import InvalidInput, NotFound, PeerNotFound
+from wgmesh.core.model import ApplyOutcome, Ban, IPNetwork, ObservedPeer, Path, Peer, PublicKey, RefusedRoute
 from wgmesh.node.composition import Composition, World, path_word
 from wgmesh.node.liveness import Liveness, Verdict
 from wgmesh.node.settings import NodeSettings
 from wgmesh.v1 import node_service_pb2 as node_pb2
 
 SHOWN_CHOICES_MAX = 8  # enough to find the right peer in an ambiguity, few enough for one line
+
+_NOT_ITSELF = "that is this node itself; a node cannot ban itself"
+
+PROVEN_BY_HANDSHAKE = "handshake"
+PROVEN_BY_KEY = "key"
 
 _STATES = {
     Liveness.CONNECTING: node_pb2.PeerStatus.STATE_CONNECTING,
@@ -35,6 +40,11 @@ class Picture:
     advertised: tuple[IPNetwork, ...] = ()
     services: Mapping[str, bool] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def refused_routes(self) -> tuple[RefusedRoute, ...]:
+        """The networks that are not routed: those that the operator did not accept, and those that would do harm."""
+        return self.composition.refused_routes + self.outcome.refused_routes
 
 
 def peer_statuses(picture: Picture) -> tuple[node_pb2.PeerStatus, ...]:
@@ -60,6 +70,7 @@ def peer_statuses(picture: Picture) -> tuple[node_pb2.PeerStatus, ...]:
 def _peer_status(
     peer: Peer, observed: ObservedPeer | None, verdict: Verdict, path: Path | None, failure: str
 ) -> node_pb2.PeerStatus:
+    proof, proven_at = _proof(peer, verdict)
     seen = [at for at in (peer.direct_seen_at, verdict.proven_at) if at is not None]
     candidate = peer.candidates[0].endpoint if peer.candidates else None
     return node_pb2.PeerStatus(
@@ -81,7 +92,65 @@ def _peer_status(
         introducer=peer.introducer,
         nat_type=peer.nat_type,
         native=peer.native,
+        prove_time=timestamp(proven_at),
+        proof=proof,
     )
+
+
+def _proof(peer: Peer, verdict: Verdict) -> tuple[str, float | None]:
+    """How and when it was last proven that the peer holds its private key.
+
+    A working tunnel is worth more than a message. Where it works no longer, the newer of the two is told.
+    """
+    by_tunnel, by_key = verdict.proven_at, peer.possession_at
+    if by_tunnel is not None and (verdict.liveness is Liveness.CONNECTED or by_tunnel >= (by_key or 0.0)):
+        return PROVEN_BY_HANDSHAKE, by_tunnel
+    return (PROVEN_BY_KEY, by_key) if by_key is not None else ("", None)
+
+
+def chosen_for_ban(picture: Picture | None, settings: NodeSettings, selector: str) -> tuple[PublicKey, str]:
+    """Whom a ban is for: the key, and the host name where it is known.
+
+    A whole key means that key, whatever names others have given themselves. Raises PeerNotFound, and InvalidInput for
+    this node itself.
+    """
+    wanted = selector.strip()
+    statuses = peer_statuses(picture) if picture else ()
+    key = _whole_key(wanted)
+    if picture is not None and key == picture.world.identity.public_key:
+        raise InvalidInput(_NOT_ITSELF)
+    if key is not None:
+        return key, next((status.hostname for status in statuses if status.public_key == key.raw), "")
+    try:
+        status = select_peer(statuses, wanted)
+    except PeerNotFound:
+        if picture is not None and _is_own(picture, settings, wanted):
+            raise InvalidInput(_NOT_ITSELF) from None
+        raise
+    return PublicKey(status.public_key), status.hostname
+
+
+def chosen_ban(bans: Iterable[Ban], selector: str) -> PublicKey:
+    """Which ban is meant by a key or by a beginning of it that no other ban has. Raises NotFound."""
+    wanted = selector.strip()
+    found = [ban.public_key for ban in bans if wanted and ban.public_key.text.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFound(f"no banned key begins with {wanted!r}; `wgmesh peers bans` lists them all")
+    raise NotFound(f"{len(found)} banned keys begin with {wanted!r}; use a longer beginning")
+
+
+def _whole_key(text: str) -> PublicKey | None:
+    try:
+        return PublicKey.parse(text)
+    except ValueError:
+        return None
+
+
+def _is_own(picture: Picture, settings: NodeSettings, wanted: str) -> bool:
+    own = picture.composition.addresses
+    return wanted in (settings.hostname, str(own.ipv4), str(own.ipv6))
 
 
 def select_peer(statuses: tuple[node_pb2.PeerStatus, ...], selector: str) -> node_pb2.PeerStatus:
@@ -141,7 +210,7 @@ def _add_picture(response: node_pb2.GetStatusResponse, settings: NodeSettings, p
     response.nat.CopyFrom(nat_report_to_proto(world.paths.report))
     response.layers.extend(layer_to_proto(layer) for layer in world.peers.layers)
     response.warnings.extend(warnings(settings, picture))
-    response.refused_routes.extend(refused_route_to_proto(route) for route in picture.outcome.refused_routes)
+    response.refused_routes.extend(refused_route_to_proto(route) for route in picture.refused_routes)
     response.routable_networks.extend(texts(picture.advertised))
     response.services.extend(
         node_pb2.ServiceHealth(name=name, connected=connected) for name, connected in sorted(picture.services.items())

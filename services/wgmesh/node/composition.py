@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from wgmesh.core.model import (
     CandidateSource,
@@ -19,11 +20,13 @@ from wgmesh.core.model import (
     PeerProof,
     PeersSnapshot,
     PublicKey,
+    RefusedRoute,
     SelfDescription,
 )
 from wgmesh.node.addresses import AddressBook, Contest, OwnAddresses
 from wgmesh.node.handshakes import HandshakeTable
 from wgmesh.node.liveness import Liveness, TrafficMemory, Verdict, judge
+from wgmesh.node.routes import Choice, RouteChooser
 from wgmesh.node.settings import NodeSettings
 
 IPV6_PREFIX_LENGTH = 64  # protocol notes, 3.3
@@ -54,6 +57,7 @@ class Composition:
     contests: tuple[Contest, ...]
     foreign_subnet: frozenset[PublicKey]
     next_at: float | None
+    refused_routes: tuple[RefusedRoute, ...] = ()
 
 
 class Composer:
@@ -65,11 +69,13 @@ class Composer:
         self._addresses = AddressBook(settings)
         self._handshakes = HandshakeTable(own_key)
         self._traffic = TrafficMemory()
+        self._routes = RouteChooser(settings.accept_routes)
         self._seen_in_this_life: set[PublicKey] = set()
 
     def compose(self, world: World, now: float) -> Composition:
         """Composes the world at `now`."""
-        peers = tuple(peer for peer in world.peers.peers if peer.public_key != self._own_key)
+        excluded = {self._own_key, *world.peers.banned}
+        peers = tuple(peer for peer in world.peers.peers if peer.public_key not in excluded)
         observed = {peer.public_key: peer for peer in world.device.peers} if world.device else {}
         self._traffic.observe(observed.values(), now)
         self._handshakes.keep(peer.public_key for peer in peers)
@@ -77,19 +83,24 @@ class Composer:
         own = self._addresses.own(world.identity, peers)
         contests = self._addresses.contests(self._own_key, own, peers)
         verdicts = {peer.public_key: self._judge(peer, observed, now) for peer in peers}
+        retained = self._retained_peers(peers, observed, excluded, now)
+        desired = self._desired_peers(peers, observed, contests, now) + tuple(peer for peer, _ in retained)
+        advertised: dict[PublicKey, Iterable[IPNetwork]] = {peer.public_key: peer.routable_networks for peer in peers}
+        advertised |= {peer.public_key: peer.routable_networks for peer, _ in retained}
+        standings = verdicts | {peer.public_key: verdict for peer, verdict in retained}
+        choice = self._routes.choose(advertised, standings, now)
+        due = [at for at in (self._handshakes.next_at(), choice.next_at) if at is not None]
         return Composition(
             addresses=own,
-            device=self._device(
-                own,
-                self._desired_peers(peers, observed, contests, now) + self._retained_peers(peers, observed, now),
-            ),
+            device=self._device(own, tuple(_with_routes(peer, choice) for peer in desired)),
             proofs=_proofs(verdicts, observed),
             verdicts=verdicts,
             contests=contests,
             foreign_subnet=frozenset(
                 peer.public_key for peer in peers if peer.mesh_ipv4 not in self._settings.mesh_ipv4_network
             ),
-            next_at=self._handshakes.next_at(),
+            next_at=min(due, default=None),
+            refused_routes=choice.refused,
         )
 
     def _remember(self, snapshot: PeersSnapshot) -> None:
@@ -102,26 +113,32 @@ class Composer:
                 self._seen_in_this_life = {peer.public_key for peer in snapshot.peers}
 
     def _retained_peers(
-        self, peers: tuple[Peer, ...], observed: Mapping[PublicKey, ObservedPeer], now: float
-    ) -> tuple[DesiredPeer, ...]:
+        self,
+        peers: tuple[Peer, ...],
+        observed: Mapping[PublicKey, ObservedPeer],
+        excluded: AbstractSet[PublicKey],
+        now: float,
+    ) -> tuple[tuple[DesiredPeer, Verdict], ...]:
         """Working tunnels to peers that a restarted discovery has not heard of yet.
 
         A peer that discovery once named and then dropped has left; one that it never named is only not found again.
         """
-        known = {peer.public_key for peer in peers} | self._seen_in_this_life
+        known = {peer.public_key for peer in peers} | self._seen_in_this_life | excluded
         retained = []
         for key, peer in observed.items():
-            if key not in known and judge(peer, self._traffic.grew_at(key), now).liveness is Liveness.CONNECTED:
+            if key in known:
+                continue
+            verdict = judge(peer, self._traffic.grew_at(key), now)
+            if verdict.liveness is Liveness.CONNECTED:
                 mesh = frozenset(network for network in peer.allowed_ips if self._is_mesh_host(network))
-                retained.append(
-                    DesiredPeer(
-                        public_key=key,
-                        preshared_key=self._settings.keys.psk,
-                        allowed_ips=mesh,
-                        routable_networks=peer.allowed_ips - mesh,
-                        persistent_keepalive_s=peer.persistent_keepalive_s,
-                    )
+                desired = DesiredPeer(
+                    public_key=key,
+                    preshared_key=self._settings.keys.psk,
+                    allowed_ips=mesh,
+                    routable_networks=peer.allowed_ips - mesh,
+                    persistent_keepalive_s=peer.persistent_keepalive_s,
                 )
+                retained.append((desired, verdict))
         return tuple(retained)
 
     def _is_mesh_host(self, network: IPNetwork) -> bool:
@@ -194,6 +211,12 @@ class Composer:
             nat_type=report.mapping.upstream_word if report.answered_at is not None else "",
             external_endpoints=(report.external_endpoint,) if report.external_endpoint else (),
         )
+
+
+def _with_routes(peer: DesiredPeer, choice: Choice) -> DesiredPeer:
+    """The peer with the networks that it was given. It comes with all that it advertises."""
+    chosen = choice.routes.get(peer.public_key, frozenset())
+    return peer if chosen == peer.routable_networks else replace(peer, routable_networks=chosen)
 
 
 def _proofs(verdicts: Mapping[PublicKey, Verdict], observed: Mapping[PublicKey, ObservedPeer]) -> tuple[PeerProof, ...]:

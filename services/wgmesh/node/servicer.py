@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc.aio
 from wgmesh.client.discovery import DiscoveryClient
+from wgmesh.convert.peer import ban_to_proto
 from wgmesh.convert.scalar import duration, endpoint_to_proto, seconds
 from wgmesh.core.errors import InvalidInput
 from wgmesh.core.model import Endpoint
-from wgmesh.node.answers import peer_statuses, select_peer, status
+from wgmesh.node.answers import chosen_ban, chosen_for_ban, peer_statuses, select_peer, status
 from wgmesh.node.io.turns import Turns
 from wgmesh.node.settings import NodeSettings
 from wgmesh.v1 import node_service_pb2 as node_pb2
@@ -80,3 +81,24 @@ class NodeServicer(NodeServiceServicer):
     async def Reload(self, request: node_pb2.ReloadRequest, context: Context) -> node_pb2.ReloadResponse:
         changes, problems = await self._reload()
         return node_pb2.ReloadResponse(changes=changes, problems=problems)
+
+    async def BanPeer(
+        self, request: node_pb2.NodeServiceBanPeerRequest, context: Context
+    ) -> node_pb2.NodeServiceBanPeerResponse:
+        key, hostname = chosen_for_ban(self._turns.pictures.value, self._settings, request.selector)
+        await self._discovery.ban_peer(key, request.reason)
+        return node_pb2.NodeServiceBanPeerResponse(public_key=key.raw, hostname=hostname)
+
+    async def UnbanPeer(
+        self, request: node_pb2.NodeServiceUnbanPeerRequest, context: Context
+    ) -> node_pb2.NodeServiceUnbanPeerResponse:
+        bans, _ = await self._discovery.list_bans()
+        key = chosen_ban(bans, request.selector)
+        await self._discovery.unban_peer(key)
+        return node_pb2.NodeServiceUnbanPeerResponse(public_key=key.raw)
+
+    async def ListBans(
+        self, request: node_pb2.NodeServiceListBansRequest, context: Context
+    ) -> node_pb2.NodeServiceListBansResponse:
+        bans, unread_count = await self._discovery.list_bans()
+        return node_pb2.NodeServiceListBansResponse(bans=map(ban_to_proto, bans), unread_count=unread_count)

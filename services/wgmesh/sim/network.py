@@ -28,7 +28,7 @@ class LinkQuality:
     duplication: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
     """One link that several hosts share."""
 
@@ -82,18 +82,33 @@ class Network:
         self._chance = chance
         self._hosts: dict[str, Host] = {}
         self._places: dict[IPAddress, tuple[Host, Segment]] = {}
+        self._neighbours: dict[Segment, dict[str, Host]] = {}
         self._sides: dict[str, int] = {}
         self.lost = 0
 
     def add_host(self, name: str, *attachments: Attachment) -> Host:
         if name in self._hosts:
             raise ValueError(f"there is a host {name!r} already")
-        host = self._hosts[name] = Host(name, list(attachments))
+        host = self._hosts[name] = Host(name)
+        self.move_host(host, *attachments)
+        return host
+
+    def move_host(self, host: Host, *attachments: Attachment) -> None:
+        """Unplugs a host, and plugs it in elsewhere."""
+        for attachment in host.attachments:
+            del self._places[attachment.address.ip]
+            self._neighbours[attachment.segment].pop(host.name, None)
+        host.attachments = list(attachments)
         for attachment in attachments:
             if attachment.address.ip in self._places:
                 raise ValueError(f"{attachment.address.ip} is taken already")
             self._places[attachment.address.ip] = (host, attachment.segment)
-        return host
+            self._neighbours.setdefault(attachment.segment, {})[host.name] = host
+
+    def reach(self, sender: Host, address: IPAddress) -> Host | None:
+        """The host that a datagram to `address` would come to, unless it is lost on the way."""
+        way = self._way(sender, address)
+        return None if way is None or self._is_cut(sender, way[1]) else way[1]
 
     def partition(self, *groups: Iterable[str]) -> None:
         """Lets only hosts of the same group reach each other; hosts in no group form one more."""
@@ -125,7 +140,7 @@ class Network:
                 continue
             sender.sent.count(payload)
             source = Endpoint(attachment.address.ip, source_port)
-            for host in self._hosts.values():
+            for host in self._neighbours[attachment.segment].values():
                 there = host.attached_to(attachment.segment)
                 if there is not None and host is not sender:
                     self._carry_to_group(sender, host, there, payload, source, group)
@@ -154,7 +169,7 @@ class Network:
 
     def _carry(self, sender: Host, receiver: Host, segments: tuple[Segment, ...], deliver: Callable[[], None]) -> None:
         """Decides the fate of one datagram and plans its arrivals."""
-        if self._sides.get(sender.name, 0) != self._sides.get(receiver.name, 0):
+        if self._is_cut(sender, receiver):
             self.lost += 1
             return
         qualities = [segment.quality for segment in segments]
@@ -165,6 +180,9 @@ class Network:
         for _ in range(copies):
             delay_s = sum(quality.delay_s + self._chance.unit() * quality.jitter_s for quality in qualities)
             self._scheduler.call_later(delay_s, deliver)
+
+    def _is_cut(self, sender: Host, receiver: Host) -> bool:
+        return self._sides.get(sender.name, 0) != self._sides.get(receiver.name, 0)
 
     def _deliver(self, host: Host, payload: Sized, source: Endpoint, to: Endpoint) -> None:
         receiver = host.receivers.get(to.port)

@@ -1,4 +1,4 @@
-"""`wgmesh peers list|count|get`."""
+"""`wgmesh peers list|count|get|ban|unban|bans`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from wgmesh.cli import exits
 from wgmesh.cli.options import NodeOptions, json_option, node_of, node_options
-from wgmesh.cli.output import emit, emit_json, emit_table, redrawn
+from wgmesh.cli.output import emit, emit_json, emit_table, redrawn, warn
 
 if TYPE_CHECKING:
     from wgmesh.v1 import node_service_pb2 as node_pb2
 
 
-@click.group("peers", short_help="List, count or find peers.", invoke_without_command=True)
+@click.group("peers", short_help="List, count, find or ban peers.", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> int | None:
-    """Looks at the peers that a running node knows."""
+    """Looks at the peers that a running node knows, and bans those that it shall know no more."""
     if ctx.invoked_subcommand is not None:
         return None
     emit(ctx.get_help())
@@ -72,6 +72,67 @@ def get_peer(selector: str, as_json: bool, **options: Any) -> None:
         emit_json(peer_value(peer))
     else:
         emit(peer_text(peer, time.time()))
+
+
+@command.command("ban")
+@click.argument("selector", metavar="PEER")
+@click.option("--reason", default="", metavar="TEXT", help="Your own note, one line; `peers bans` shows it.")
+@node_options
+@json_option
+def ban_peer(selector: str, reason: str, as_json: bool, **options: Any) -> None:
+    """Bans a peer: it is removed at once, and nothing of it counts until it is unbanned.
+
+    PEER is its public key, a unique beginning of it, its host name or a mesh address; of a peer that is not known, its
+    whole public key. The ban holds on this node only.
+    """
+    from wgmesh.cli.render import clean
+    from wgmesh.cli.units import key_text
+
+    with node_of(options).connect() as connection:
+        banned = connection.ban_peer(selector.removesuffix("..."), reason)
+    if as_json:
+        emit_json({"pubkey": key_text(banned.public_key), "hostname": banned.hostname})
+    else:
+        name = f" ({clean(banned.hostname)})" if banned.hostname else ""
+        emit(f"Banned {key_text(banned.public_key)}{name}")
+
+
+@command.command("unban")
+@click.argument("key")
+@node_options
+@json_option
+def unban_peer(key: str, as_json: bool, **options: Any) -> None:
+    """Takes a ban back.
+
+    KEY is the banned public key, or a beginning of it that no other ban has.
+    """
+    from wgmesh.cli.units import key_text
+
+    with node_of(options).connect() as connection:
+        unbanned = connection.unban_peer(key.removesuffix("..."))
+    if as_json:
+        emit_json({"pubkey": key_text(unbanned.public_key)})
+    else:
+        emit(f"No longer banned: {key_text(unbanned.public_key)}")
+
+
+@command.command("bans")
+@node_options
+@json_option
+def list_bans(as_json: bool, **options: Any) -> None:
+    """Lists the banned peers, the oldest ban first."""
+    from wgmesh.cli.render import bans_table, bans_value
+
+    with node_of(options).connect() as connection:
+        answer = connection.list_bans()
+    if answer.unread_count:
+        warn(f"{answer.unread_count} entries of the file of bans name no key and ban nobody; repair or remove them")
+    if as_json:
+        emit_json(bans_value(answer.bans, answer.unread_count))
+    elif answer.bans:
+        emit_table(bans_table(answer.bans, time.time()), wide=True)
+    else:
+        emit("Nobody is banned")
 
 
 def _show(peers: Sequence[node_pb2.PeerStatus], wide: bool, as_json: bool, compact: bool) -> None:

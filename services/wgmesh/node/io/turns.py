@@ -150,8 +150,6 @@ class Turns:
         self._intent.applied(composition.device, outcome.device, now)
         if self._world is not None:
             self._world = replace(self._world, device=outcome.device)
-        for refused in set(outcome.refused_routes) - set(self._outcome.refused_routes):
-            self._shell.log.warning("route refused", network=str(refused.network), reason=refused.reason)
         for failure in set(outcome.peer_failures) - set(self._outcome.peer_failures):
             self._shell.log.warning("peer not configured", peer=failure.public_key.short, reason=failure.reason)
         self._outcome = outcome
@@ -166,6 +164,10 @@ class Turns:
             "nat": self._clients.nat.connected,
         }
         picture = Picture(world, composition, self._outcome, self.advertised, services, self._problem)
+        before = self.pictures.value
+        for refused in set(picture.refused_routes) - set(before.refused_routes if before else ()):
+            peer = refused.public_key.short
+            self._shell.log.warning("route refused", network=str(refused.network), peer=peer, reason=refused.reason)
         self._measurements.show(picture)
         self.pictures.publish(picture)
 

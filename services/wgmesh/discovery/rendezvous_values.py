@@ -1,0 +1,66 @@
+"""What the rendezvous machine is told of peers, and what it asks to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wgmesh.core.model import Endpoint, IPAddress, PublicKey
+from wgmesh.core.rendezvous import Offer, Start
+from wgmesh.discovery.candidates import PROOF_FRESH_S
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """One known peer, as far as rendezvous is concerned.
+
+    `control_endpoint` is where it listens for exchange messages outside the tunnel, proven or presumed. `hosts` are all
+    addresses from which it may speak. `proven_at` is when WireGuard last reached it.
+    """
+
+    key: PublicKey
+    control_endpoint: Endpoint | None = None
+    introducer: bool = False
+    proven_at: float | None = None
+    hosts: frozenset[IPAddress] = frozenset()
+
+    def is_proven(self, now: float) -> bool:
+        """Whether there is a working tunnel. BUG 39: one that stood before the punch is a success as well."""
+        return self.proven_at is not None and now - self.proven_at < PROOF_FRESH_S
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Seal this and send it, outside the tunnel."""
+
+    to: Endpoint
+    body: Offer | Start
+
+
+@dataclass(frozen=True, slots=True)
+class Punch:
+    """Say HELLO to all these addresses now, each in a fresh burst: behind one of them is the peer."""
+
+    key: PublicKey
+    addresses: tuple[Endpoint, ...]
+
+
+class Outcome(StrEnum):
+    """What an attempt to reach a peer has come to. The words label a counter, so there are few."""
+
+    OPEN = "open"
+    """A tunnel carries traffic."""
+    ANSWERED = "answered"
+    """The peer has answered a HELLO, and no tunnel has followed."""
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class PunchEnded:
+    """An event: an attempt to reach a peer is over."""
+
+    public_key: PublicKey
+    outcome: Outcome
+
+
+Action = Send | Punch | PunchEnded
