@@ -84,7 +84,7 @@ def test_news_is_told_in_as_many_rounds_as_reach_everybody_and_no_more() -> None
     news = sorted(view)[:5]
     for key in news:
         rounds.note_news(key, len(view), 0.0)
-    told = []
+    told: list[PublicKey] = []
     for _ in range(40):
         at = rounds.poll_timeout()
         assert at is not None

@@ -215,4 +215,4 @@ def test_another_port_is_announced_at_once_and_the_old_place_is_left() -> None:
     timeline.plan.start(40000, timeline.now)
     announced = [each.port for _, each in timeline.run(0.0) if isinstance(each, Announce)]
     assert announced == [40000, 40000]
-    assert timeline.plan.own_places == ()
+    assert not timeline.plan.own_places

@@ -112,9 +112,11 @@ async def service(
     """Runs discovery for the node of this number, beside a service that agrees on keys for it."""
     directory.mkdir(exist_ok=True)
     own_key = describe(number, secret).public_key
-    async with pairing_service(directory / "wireguard.sock", own_key):
-        async with discovery(directory, secret, static_peers) as client:
-            yield client
+    async with (
+        pairing_service(directory / "wireguard.sock", own_key),
+        discovery(directory, secret, static_peers) as client,
+    ):
+        yield client
 
 
 @asynccontextmanager

@@ -125,7 +125,7 @@ def test_messages_wait_for_the_key_of_their_sender_and_are_not_lost_with_it() ->
         "HELLO", dict(open_envelope(hello.data, KEYS.gossip_key, wire.now).payload), two.key, late.key
     )
     late.core.handle_datagram(seal("HELLO", payload, KEYS.gossip_key, bytes(12)), two.address, wire.now)
-    wanted = []
+    wanted: list[PublicKey] = []
     while (event := late.core.poll_event()) is not None:
         wanted += event.public_keys if isinstance(event, PairKeysWanted) else []
     assert wanted == [two.key] and late.peers() == {}

@@ -65,8 +65,10 @@ class Swarm:
                 self.items[public_key, salt] = value
                 return [ItemStored(public_key, salt, 1, 8)]
             case GetItem(public_key, salt):
-                value = self.items.get((public_key, salt))
-                return [ItemMissing(public_key, salt) if value is None else ItemFound(public_key, salt, value, 1)]
+                found_value = self.items.get((public_key, salt))
+                if found_value is None:
+                    return [ItemMissing(public_key, salt)]
+                return [ItemFound(public_key, salt, found_value, 1)]
 
 
 @dataclass

@@ -25,8 +25,8 @@ def agreements(own: PublicKey, peers: Iterable[PublicKey]) -> list[Agreement]:
     return [Agreement(peer, pair_key(own, peer)) for peer in peers]
 
 
-class PairingServicer(WireGuardServiceServicer):  # type: ignore[misc] # the other methods answer "unimplemented"
-    """Agrees in the name of one key."""
+class PairingServicer(WireGuardServiceServicer):
+    """Agrees in the name of one key. The other methods answer that they are not implemented."""
 
     def __init__(self, own: PublicKey) -> None:
         self._own = own
@@ -47,7 +47,7 @@ async def pairing_service(socket: Path, own: PublicKey) -> AsyncIterator[None]:
     """Serves it in the place of a wireguard service."""
 
     def register(server: grpc.aio.Server) -> None:
-        add_WireGuardServiceServicer_to_server(PairingServicer(own), server)
+        add_WireGuardServiceServicer_to_server(PairingServicer(own), server)  # type: ignore[abstract]
 
     async with serve_unix(socket, register, ["wgmesh.v1.WireGuardService"]):
         yield

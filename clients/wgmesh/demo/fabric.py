@@ -209,7 +209,7 @@ class Fabric:
         return made
 
     def _plug(self, hosts: Sequence[Host], lan: Lan) -> None:
-        """Gives each host a cable into the LAN, an IPv4 and an IPv6 address, and a default route if the LAN has a router."""
+        """Gives each host a cable into the LAN, an address of each family, and a default route if there is a router."""
         cables, ports = [], []
         for host in hosts:
             lan.port_count += 1
@@ -245,7 +245,7 @@ class Fabric:
             self._route(host, plug)
 
     def _route(self, host: Host, plug: Attachment) -> None:
-        """Gives a machine its default routes through the router of a LAN; the LAN that it was plugged into first wins."""
+        """Gives a machine its default routes through the router of a LAN; the LAN that came first wins."""
         router = self._lans[plug.lan].router
         if router is None or router in host.attachments:
             return

@@ -153,8 +153,8 @@ class Punching:
         actions: list[Action] = []
         for key in self._steps.take_all(now):
             actions += self._step(self._pairs[key], now)
-        while now >= self._turn_at and (key := self._waiting.take(now)) is not None:
-            actions += self._begin(self._pairs[key], now)
+        while now >= self._turn_at and (turn := self._waiting.take(now)) is not None:
+            actions += self._begin(self._pairs[turn], now)
         return actions
 
     def poll_timeout(self) -> float | None:

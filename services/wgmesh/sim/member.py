@@ -279,7 +279,9 @@ class SimMember:
         other = getattr(receiver, "__self__", None)
         if not isinstance(other, SimMember) or not other.links.has_session(session):
             return False
-        source = next(each.address.ip for each in self.host.attachments if each.address.version == endpoint.host.version)
+        source = next(
+            each.address.ip for each in self.host.attachments if each.address.version == endpoint.host.version
+        )
         other.links.heard(session, Endpoint(source, WIREGUARD_PORT), other.now)
         return True
 
@@ -299,7 +301,9 @@ class SimMember:
         found = tuple(each for each in endpoints if each.host not in own)
         is_alone = not self.links.connected
         # until discovery has a place for them, addresses that a lookup brought are tried like those of the operator
-        self.core.set_static((*self.settings.static_peers, *found) if is_alone else self.settings.static_peers, self.now)
+        self.core.set_static(
+            (*self.settings.static_peers, *found) if is_alone else self.settings.static_peers, self.now
+        )
         self._after_core()
         self._arm("lookup", self.now + (LOOKUP_EAGER_S if is_alone else LOOKUP_STEADY_S))
 

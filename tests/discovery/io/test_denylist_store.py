@@ -75,11 +75,11 @@ def test_entries_that_name_no_key_are_told(tmp_path: Path) -> None:
 async def test_a_ban_holds_at_once_and_at_the_next_start(tmp_path: Path) -> None:
     door, path = Door(), tmp_path / "wg0-banned.json"
     await banning(door, path).ban(BAN)
-    assert door.banned == {ONE}
+    assert door.banned == frozenset({ONE})
 
     after = Door()
     second = banning(after, path)
-    assert after.banned == {ONE}
+    assert after.banned == frozenset({ONE})
     await second.unban(ONE)
     assert after.banned == frozenset()
     assert store(path).load() == DenyList()
@@ -110,4 +110,4 @@ async def test_a_disk_that_refuses_leaves_both_sides_banned_and_is_told(tmp_path
         await bans.ban(Ban(TWO, 6.0))
     with pytest.raises(PermissionDenied, match="could not be written"):
         await bans.unban(ONE)
-    assert door.banned == {ONE, TWO}
+    assert door.banned == frozenset({ONE, TWO})
