@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup system kernel-tools demo test check bench proto lock clean
+.PHONY: help setup system lab-tools kernel-tools demo test check bench proto lock clean
 
 # The system's Python first: the users that the processes run as cannot read one that lies in somebody's home directory.
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
@@ -16,6 +16,8 @@ REPORT := build/test-report.xml
 # What real tunnels need; what the virtual machine of the kernel tests needs on top.
 PACKAGES := wireguard-go wireguard-tools nftables iproute2 iputils-ping zbar-tools
 KERNEL_PACKAGES := qemu-system-x86 busybox-static
+# Foreign programs that take part in the DHT of the lab.
+LAB_PACKAGES := transmission-daemon aria2
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,7 +27,7 @@ setup: system $(STAMP) ## install what is needed: .venv from requirements.lock, 
 demo: setup ## three nodes on this machine that ping each other over real tunnels (root)
 	$(BIN)/wgmesh demo --nodes 3 --once
 
-test: setup kernel-tools ## all tests: unit, simulation, integration, lab (root), kernel (root)
+test: setup lab-tools kernel-tools ## all tests: unit, simulation, integration, lab (root), kernel (root)
 	@mkdir -p build
 	$(BIN)/pytest --junit-xml=$(REPORT)
 
@@ -70,6 +72,9 @@ endef
 
 system:
 	$(call install_missing,$(PACKAGES) $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv))
+
+lab-tools: system
+	$(call install_missing,$(LAB_PACKAGES))
 
 kernel-tools: system
 	$(call install_missing,$(KERNEL_PACKAGES))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
-from collections.abc import Iterator
 
-from support.outsider import ETH_P_ALL
+from support.outsider import ETH_P_ALL, drained
 from wgmesh.core.keyschedule import derive
 from wgmesh.core.secret import Secret
 from wgmesh.demo.fabric import Fabric
@@ -41,15 +40,6 @@ def test_no_frame_of_a_joining_pair_holds_the_secret_in_any_form(fabric: Fabric)
         assert any(payload.startswith(start) for payload in payloads), start
     everything = b"\n".join(frames).lower()
     assert {name for name, form in forms(secret).items() if form.lower() in everything} == set()
-
-
-def drained(tap: socket.socket) -> Iterator[bytes]:
-    """All frames that have crossed the switch, at every port of it."""
-    while True:
-        try:
-            yield tap.recv(65535)
-        except BlockingIOError:
-            return
 
 
 def forms(secret: str) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -122,3 +123,12 @@ class Outsider:
         addresses = socket.inet_aton(source), socket.inet_aton(destination)
         header = _IPV4_MIN.pack(0x45, 0, 20 + len(udp), 0, 0, 64, PROTOCOL_UDP, 0, *addresses)
         self._raw.sendto(header + udp, (destination, 0))
+
+
+def drained(tap: socket.socket) -> Iterator[bytes]:
+    """All frames that have crossed the switch, at every port of it."""
+    while True:
+        try:
+            yield tap.recv(65535)
+        except BlockingIOError:
+            return

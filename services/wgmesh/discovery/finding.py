@@ -34,6 +34,7 @@ from wgmesh.discovery.mainline import (
     Trouble,
 )
 from wgmesh.discovery.mainline_plan import Announce, Fetch, LookUp, MainlinePlan, Publish
+from wgmesh.discovery.peer_table import Change
 from wgmesh.discovery.roster import Roster
 from wgmesh.discovery.state import DiscoveryState
 
@@ -68,6 +69,7 @@ class Finding:
         self._stored_at: float | None = None
         self._trouble = ""
         self._described: object = None
+        self._milestones: object = None
 
     def start(self, now: float) -> None:
         """Begins to announce, or begins anew where the port that the outside sees has changed."""
@@ -77,6 +79,19 @@ class Finding:
 
     def handle(self, event: MainlineEvent, now: float) -> None:
         """Takes what the session reports."""
+        self._handle(event, now)
+        self._show(now)
+
+    def _show(self, now: float) -> None:
+        """Publishes how the DHT fares: at once where it begins or ceases to work, mere progress within seconds."""
+        milestones = (self.layer()[0], self._plan.confirmed_at is None, self._stored_at is None, self._plan.own_places)
+        if milestones != self._milestones:
+            self._milestones = milestones
+            self._state.outbox.publish()
+        else:
+            self._state.outbox.note(Change.AGE, now)
+
+    def _handle(self, event: MainlineEvent, now: float) -> None:
         match event:
             case PeersFound(infohash, endpoints):
                 self._answered_at = self._state.heard_at[DHT] = now
@@ -98,7 +113,6 @@ class Finding:
                 self._plan.swarm_reached(now)
             case Trouble(reason):
                 self._trouble = reason
-                self._state.outbox.publish()
             case _:
                 return
 
@@ -162,8 +176,6 @@ class Finding:
         if count and not self._node_count:
             self._trouble = ""
             self._plan.swarm_reached(now)
-        if bool(count) != bool(self._node_count):
-            self._state.outbox.publish()
         self._node_count = count
 
     def _note_hosts(self, now: float) -> None:
