@@ -17,24 +17,24 @@ from wgmesh.core.model import Endpoint, Identity, IPAddress, Peer, PublicKey, Se
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.secret import Secret
 from wgmesh.discovery.engine import DiscoveryCore, Randomness
-from wgmesh.discovery.events import PeerLeft, PeersChanged, PeerSighted
+from wgmesh.discovery.events import DhtRequested, PairKeysWanted, PeerLeft, PeersChanged, PeerSighted
 from wgmesh.discovery.lan import LanInterface
+from wgmesh.discovery.mainline import MainlineEvent
 from wgmesh.discovery.peer_table import PeerTable
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.node.addresses import AddressBook, OwnAddresses
 from wgmesh.node.intent import PROOFS_EVERY_S
 from wgmesh.node.settings import NodeSettings
 from wgmesh.sim.chance import Chance
-from wgmesh.sim.dht import Lookups
+from wgmesh.sim.dht import SimDht
 from wgmesh.sim.frames import Frame, Initiation, Packet, Response, Transport
 from wgmesh.sim.links import Links
 from wgmesh.sim.network import Host, Network, Traffic
+from wgmesh.sim.pairing import agreements
 from wgmesh.sim.scheduler import Scheduler, Timer
 
 WIREGUARD_PORT = 51820
 TURN_DELAY_S = 0.002  # as in node.py: a change crosses two local sockets before the node acts on it
-LOOKUP_EAGER_S = 5.0  # between two lookups of somebody who knows nobody
-LOOKUP_STEADY_S = 300.0
 NOWHERE = Path("/nonexistent")  # nothing in a simulation reads or writes files
 
 
@@ -63,7 +63,7 @@ class SimMember:
         host: Host,
         settings: MemberSettings,
         chance: Chance,
-        lookups: Lookups | None = None,
+        dht: SimDht | None = None,
     ) -> None:
         self.host = host
         self.settings = settings
@@ -72,7 +72,15 @@ class SimMember:
         self.sent = Traffic()
         """What discovery has sent, inside and outside the tunnels, without any headers."""
         self.core = DiscoveryCore(
-            DiscoverySettings(settings.secret, "wg0", NOWHERE, host.name, settings.mesh_subnet, lan=settings.lan),
+            DiscoverySettings(
+                settings.secret,
+                "wg0",
+                NOWHERE,
+                host.name,
+                settings.mesh_subnet,
+                lan=settings.lan,
+                dht=dht is not None,
+            ),
             Randomness(chance.random_bytes, chance.unit),
             chance.random_bytes(8),
         )
@@ -85,7 +93,7 @@ class SimMember:
         self._scheduler = scheduler
         self._network = network
         self._chance = chance
-        self._lookups = lookups
+        self._dht = dht
         self._book = AddressBook(self.node_settings())
         self._judged: frozenset[Peer] = frozenset()
         self._timers: dict[str, Timer] = {}
@@ -107,7 +115,8 @@ class SimMember:
         self._tell_all()
         self.core.restore_cache(self.settings.cache, self.now)
         self._after_core()
-        self._look_up()
+        if self._dht is not None:
+            self._dht.join(self._on_dht)
 
     def leave(self) -> None:
         """Stops in order: says goodbye."""
@@ -196,10 +205,33 @@ class SimMember:
             self._after_core()
         self._arm("links", self.links.poll_timeout())
 
+    def _on_dht(self, event: MainlineEvent) -> None:
+        if self.is_running:
+            self.core.handle_mainline(event, self.now)
+            self._after_core()
+
     # Datagrams out
 
     def _after_core(self) -> None:
         """Drains discovery, as after every input."""
+        self._drain_datagrams()
+        while (event := self.core.poll_event()) is not None:
+            match event:
+                case PairKeysWanted(keys):
+                    self.core.set_pair_keys(agreements(self.public_key, keys), self.now)
+                    self._drain_datagrams()
+                case DhtRequested(request) if self._dht is not None:
+                    self._dht.ask(request, self.host.attachments[0].address.ip, self._on_dht)
+                case PeerSighted(key):
+                    self.links.meet(key, self.now)
+                case PeerLeft(key):
+                    self.links.forget(key)
+                case PeersChanged() if "turn" not in self._timers:
+                    self._arm("turn", self.now + TURN_DELAY_S)
+        self._arm("core", self.core.poll_timeout())
+        self._arm("links", self.links.poll_timeout())
+
+    def _drain_datagrams(self) -> None:
         while (transmit := self.core.poll_transmit()) is not None:
             self.sent.count(transmit.data)
             if transmit.channel:
@@ -207,16 +239,6 @@ class SimMember:
                 self._network.send(self.host, transmit.data, self.keys.lan_port, transmit.to, interface)
             else:
                 self._send(transmit.data, transmit.to)
-        while (event := self.core.poll_event()) is not None:
-            match event:
-                case PeerSighted():
-                    self.links.meet(event.public_key, self.now)
-                case PeerLeft():
-                    self.links.forget(event.public_key)
-                case PeersChanged() if "turn" not in self._timers:
-                    self._arm("turn", self.now + TURN_DELAY_S)
-        self._arm("core", self.core.poll_timeout())
-        self._arm("links", self.links.poll_timeout())
 
     def _send(self, data: bytes, to: Endpoint) -> None:
         port = self.keys.gossip_port
@@ -285,28 +307,6 @@ class SimMember:
         other.links.heard(session, Endpoint(source, WIREGUARD_PORT), other.now)
         return True
 
-    def _look_up(self) -> None:
-        if self._lookups is None:
-            return
-        name = self.keys.network_id
-        own = next((each.address.ip for each in self.host.attachments), None)
-        if own is not None:
-            self._lookups.announce(name, Endpoint(own, self.keys.gossip_port))
-        self._lookups.find(name, self._found)
-
-    def _found(self, endpoints: list[Endpoint]) -> None:
-        if not self.is_running:
-            return
-        own = {each.address.ip for each in self.host.attachments}
-        found = tuple(each for each in endpoints if each.host not in own)
-        is_alone = not self.links.connected
-        # until discovery has a place for them, addresses that a lookup brought are tried like those of the operator
-        self.core.set_static(
-            (*self.settings.static_peers, *found) if is_alone else self.settings.static_peers, self.now
-        )
-        self._after_core()
-        self._arm("lookup", self.now + (LOOKUP_EAGER_S if is_alone else LOOKUP_STEADY_S))
-
     # Time
 
     def _arm(self, name: str, at: float | None) -> None:
@@ -332,8 +332,6 @@ class SimMember:
             case "tell":
                 self._keep_links()
                 self._tell_all()
-            case "lookup":
-                self._look_up()
             case "turn":
                 self._turn()
 
