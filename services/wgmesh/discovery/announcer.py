@@ -27,6 +27,7 @@ from wgmesh.core.gossip_message import REVISION_LIMIT, Bucket, Gossip, encode_go
 from wgmesh.core.model import Endpoint, IPAddress, PublicKey, SelfDescription
 from wgmesh.core.possession import PROOF_BYTES, PairKey, proof
 from wgmesh.core.probe import Probe, ProbeReply, encode_probe_reply
+from wgmesh.core.rendezvous import Offer, Start, encode_offer, encode_start
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.peer_table import NEVER, PeerRecord
@@ -148,6 +149,12 @@ class Announcer:
         hostname = own.hostname[:PROBED_HOSTNAME_MAX]
         reply = ProbeReply(probe.token, own.public_key, hostname, own.mesh_ipv4, observed_endpoint=to)
         return self._seal(MessageType.PROBE_REPLY, encode_probe_reply(reply, int(now)))
+
+    def rendezvous(self, body: Offer | Start, now: float) -> bytes:
+        """An OFFER to an introducer, or a START of our own as one."""
+        if isinstance(body, Offer):
+            return self._seal(MessageType.RENDEZVOUS_OFFER, encode_offer(body, int(now)))
+        return self._seal(MessageType.RENDEZVOUS_START, encode_start(body, int(now)))
 
     def own_candidates(self) -> tuple[Endpoint, ...]:
         """Every address of our WireGuard port outside the tunnel: as the outside sees it, then as the host has it."""

@@ -40,6 +40,7 @@ from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.lan_hearing import LAN
 from wgmesh.discovery.mainline import MainlineEvent
 from wgmesh.discovery.mapping import ExchangeMapping
+from wgmesh.discovery.meeting import Meeting
 from wgmesh.discovery.notices import notices
 from wgmesh.discovery.pair_keys import PairKeys, Waiting
 from wgmesh.discovery.peer_table import PeerTable
@@ -87,7 +88,10 @@ class DiscoveryCore:
         self._greetings = Greetings(self._state, self._roster)
         inbox = Inbox(keys.gossip_key, Gate(), self._state.banned)
         self._comparing = Comparing(self._state, self._roster)
-        self._reception = Reception(self._state, inbox, self._roster, self._greetings, self._comparing, settings.gossip)
+        self._meeting = Meeting(self._state, self._greetings, settings.punching, randomness.random_unit)
+        self._reception = Reception(
+            self._state, inbox, self._roster, self._greetings, self._comparing, self._meeting, settings.gossip
+        )
         self._layers = {
             GOSSIP: (LayerState.RUNNING, "upstream's too" if settings.gossip else ""),
             STATIC: (LayerState.RUNNING if settings.static_peers else LayerState.DISABLED, ""),
@@ -131,6 +135,7 @@ class DiscoveryCore:
             state.announcer.description = description
             state.announcer.revise(now)
             state.started_at = min(state.started_at, now)
+            self._meeting.set_own(description.public_key, description.introducer)
             state.table.set_own_key(description.public_key)
             state.lan.restart(now)
             state.refreshes.hurry(now)
@@ -154,6 +159,7 @@ class DiscoveryCore:
         self._interfaces = known
         self._state.announcer.set_interfaces(known)
         self._mapping.ask_again(now)
+        self._meeting.set_interfaces(known, now)
         self._state.announcer.revise(now)
         self._state.lan.set_interfaces(known if self._settings.lan else (), now)
         self._state.refreshes.hurry(now)
@@ -337,6 +343,7 @@ class DiscoveryCore:
                 state.contacts.poll_timeout(),
                 state.refreshes.poll_timeout(),
                 state.gossip.poll_timeout(),
+                self._meeting.poll_timeout(),
                 self._gossip_at,
                 None if self._finding is None else self._finding.poll_timeout(),
             ]
@@ -371,6 +378,7 @@ class DiscoveryCore:
         self._greetings.ask_contacts(now)
         self._greetings.refresh_peers(now)
         self._comparing.handle_timeout(now)
+        self._meeting.handle_timeout(now)
         if self._finding is not None:
             self._finding.handle_timeout(now)
         if self._gossip_at is not None and now >= self._gossip_at:

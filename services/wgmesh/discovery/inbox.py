@@ -6,6 +6,7 @@ sender but its address), the memory of nonces.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,6 +24,7 @@ from wgmesh.core.errors import MalformedMessage, StaleMessage
 from wgmesh.core.gossip_message import Gossip, decode_gossip
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.probe import Probe, decode_probe
+from wgmesh.core.rendezvous import Offer, Start, decode_offer, decode_start
 from wgmesh.discovery.gate import Gate
 from wgmesh.discovery.replay import NonceMemory, Novelty, Stamp
 
@@ -59,6 +61,9 @@ class Rejected(Exception):
         self.offset_s = offset_s
 
 
+Body = Announcement | Goodbye | Gossip | Offer | Start
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """An authentic message of another member.
@@ -69,7 +74,7 @@ class Message:
 
     type: MessageType
     sender: PublicKey
-    body: Announcement | Goodbye | Gossip
+    body: Body
     stamp: Stamp
     novelty: Novelty
     is_native: bool = False
@@ -77,7 +82,19 @@ class Message:
     transcript: bytes = b""
 
 
-_ANNOUNCEMENTS = frozenset({MessageType.HELLO, MessageType.REPLY, MessageType.ANNOUNCE})
+def _decode_announcement(payload: Mapping[str, object]) -> Announcement:
+    return decode_announcement(payload).announcement
+
+
+_DECODERS: dict[MessageType, Callable[[Mapping[str, object]], Body]] = {
+    MessageType.HELLO: _decode_announcement,
+    MessageType.REPLY: _decode_announcement,
+    MessageType.ANNOUNCE: _decode_announcement,
+    MessageType.GOODBYE: decode_goodbye,
+    MessageType.GOSSIP: decode_gossip,
+    MessageType.RENDEZVOUS_OFFER: decode_offer,
+    MessageType.RENDEZVOUS_START: decode_start,
+}
 
 
 class Inbox:
@@ -128,17 +145,23 @@ class Inbox:
 def _decode(opened: Opened) -> Message:
     if opened.type == MessageType.PROBE_REPLY:
         raise Rejected(Rejection.UNSOLICITED)  # a running node asks with a HELLO
-    body: Announcement | Goodbye | Gossip
-    if opened.type in _ANNOUNCEMENTS:
-        body = decode_announcement(opened.payload).announcement
-    elif opened.type == MessageType.GOODBYE:
-        body = decode_goodbye(opened.payload)
-    elif opened.type == MessageType.GOSSIP:
-        body = decode_gossip(opened.payload)
-    else:
+    if opened.type not in _DECODERS:
         raise Rejected(Rejection.TYPE)  # of a later version, or of another service
-    message = Message(MessageType(opened.type), body.public_key, body, Stamp(opened.timestamp), Novelty.NEW)
-    return message if body.extension is None else _native(message, body.extension, opened)
+    body = _DECODERS[MessageType(opened.type)](opened.payload)
+    message = Message(MessageType(opened.type), _sender(body), body, Stamp(opened.timestamp), Novelty.NEW)
+    extension = None if isinstance(body, Offer | Start) else body.extension
+    return message if extension is None else _native(message, extension, opened)
+
+
+def _sender(body: Body) -> PublicKey:
+    """Who is said to speak. A START without an introducer's name is put down to the peer that it tells of."""
+    match body:
+        case Offer():
+            return body.requester
+        case Start():
+            return body.introducer or body.peer
+        case _:
+            return body.public_key
 
 
 def _native(message: Message, extension: Extension, opened: Opened) -> Message:

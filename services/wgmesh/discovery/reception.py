@@ -12,6 +12,7 @@ from wgmesh.core.envelope import MessageType
 from wgmesh.core.gossip_message import Gossip
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.probe import Probe
+from wgmesh.core.rendezvous import Offer, Start
 from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.comparing import GOSSIP, Comparing
 from wgmesh.discovery.contacts import Origin
@@ -20,6 +21,7 @@ from wgmesh.discovery.farewells import FRESHNESS_S
 from wgmesh.discovery.greetings import EXCHANGE, Greetings
 from wgmesh.discovery.inbox import Inbox, Message, Rejected, Rejection
 from wgmesh.discovery.lan_hearing import LanHearing
+from wgmesh.discovery.meeting import Meeting
 from wgmesh.discovery.peer_table import PeerRecord
 from wgmesh.discovery.replay import Novelty
 from wgmesh.discovery.roster import Roster
@@ -38,6 +40,7 @@ class Reception:
         roster: Roster,
         greetings: Greetings,
         comparing: Comparing,
+        meeting: Meeting,
         upstream_gossip: bool,
     ) -> None:
         """`upstream_gossip`: whether the operator wants to hear the gossip of Go nodes."""
@@ -46,6 +49,7 @@ class Reception:
         self._roster = roster
         self._greetings = greetings
         self._comparing = comparing
+        self._meeting = meeting
         self._lan = LanHearing(state, roster)
         self._upstream_gossip = upstream_gossip
 
@@ -99,7 +103,9 @@ class Reception:
             case Gossip() if not channel and message.novelty is Novelty.NEW:
                 self._check_current(message)
                 self._comparing.take(message, message.body, standing, source, now)
-            case Gossip():
+            case Offer() | Start() if not channel and message.novelty is Novelty.NEW:
+                self._meeting.take(message.body, source, now)
+            case Gossip() | Offer() | Start():
                 raise Rejected(Rejection.UNEXPECTED)
             case _:
                 if channel:
@@ -114,7 +120,8 @@ class Reception:
         key = message.sender
         state.skew.note(key, message.stamp.timestamp, now)
         state.doubles.note(key, message.stamp, now)
-        if message.body.extension is not None and message.body.extension.double:
+        extension = None if isinstance(message.body, Offer | Start) else message.body.extension
+        if extension is not None and extension.double:
             state.doubles.note_told(now)
         if key in state.table:
             state.possessions.note(key, now)
@@ -130,11 +137,14 @@ class Reception:
         self, message: Message, body: Announcement, standing: Standing, source: Endpoint, now: float
     ) -> None:
         is_new = message.novelty is Novelty.NEW
+        if standing is not Standing.DOUBTFUL:
+            self._meeting.heard(message.sender, source, now)
         match message.type:
             case MessageType.HELLO:
                 self._on_hello(message, body, standing, source, now)
             case MessageType.REPLY if is_new:
                 self._greetings.handle_reply(message, body, standing, source, now)
+                self._meeting.answered(message.sender, now)
             case MessageType.ANNOUNCE if is_new:
                 self._on_upstream_gossip(message, body, source, now)
             case _:

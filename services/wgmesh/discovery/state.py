@@ -39,6 +39,8 @@ class Outbox:
         self._is_changed = False
         self._publish_at: float | None = None
         self.revision = 0
+        self.content_revision = 0
+        """Grows with every change of the table that is more than age."""
 
     def send(self, transmit: Transmit) -> None:
         self._transmits.append(transmit)
@@ -50,6 +52,7 @@ class Outbox:
         """Notes a change of the table: content is published with this input, mere age within seconds."""
         if change in (Change.CONTENT, Change.NEW_PEER):
             self._is_changed = True
+            self.content_revision += 1
         elif change is Change.AGE and self._publish_at is None:
             self._publish_at = now + AGE_PUBLISH_S
 
