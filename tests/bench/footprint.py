@@ -30,11 +30,11 @@ class Footprint:
     cli_status_s: list[float]
 
 
-def _name(pid: int) -> str:
+def process_name(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
-def _pss_mb(pid: int) -> float:
+def pss_mb(pid: int) -> float:
     """The proportional set size (proc(5), smaps_rollup): pages that processes share count once over all."""
     found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     return int(found.group(1)) / 1024 if found else 0.0
@@ -55,7 +55,7 @@ def two_idle_nodes() -> Footprint:
         wait_for_full_mesh(nodes)
         time.sleep(SETTLE_S)
         pids = [pid for node in nodes for pid in node.host.pids()]
-        ours = [pid for pid in pids if _name(pid) != USERSPACE_WIREGUARD]
+        ours = [pid for pid in pids if process_name(pid) != USERSPACE_WIREGUARD]
         before = {pid: _cpu_s(pid) for pid in pids}
         began_at = time.monotonic()
         time.sleep(IDLE_S)
@@ -63,10 +63,10 @@ def two_idle_nodes() -> Footprint:
         elapsed_s = time.monotonic() - began_at
         one_node = [pid for pid in nodes[0].host.pids() if pid in ours]
         return Footprint(
-            pss_mb=sum(_pss_mb(pid) for pid in ours) / len(nodes),
-            pss_by_process_mb={_name(pid): round(_pss_mb(pid), 1) for pid in one_node},
+            pss_mb=sum(pss_mb(pid) for pid in ours) / len(nodes),
+            pss_by_process_mb={process_name(pid): round(pss_mb(pid), 1) for pid in one_node},
             idle_cpu_percent=100 * sum(spent[pid] for pid in ours) / elapsed_s,
-            idle_cpu_by_process_percent={_name(pid): round(100 * spent[pid] / elapsed_s, 2) for pid in one_node},
+            idle_cpu_by_process_percent={process_name(pid): round(100 * spent[pid] / elapsed_s, 2) for pid in one_node},
             idle_cpu_with_wireguard_percent=100 * sum(spent.values()) / elapsed_s,
             cli_status_s=[_timed_status(nodes[0]) for _ in range(11)],
         )
