@@ -14,12 +14,14 @@ from wgmesh.core.announcement import BOOT_BYTES, DATAGRAM_BUDGET_BYTES, Announce
 from wgmesh.core.envelope import MessageType, plaintext_of, plaintext_room
 from wgmesh.core.jsonstrict import to_json
 from wgmesh.core.model import KEY_BYTES, Endpoint, IPNetwork, PublicKey
+from wgmesh.core.possession import PROOF_BYTES
 from wgmesh.core.wirefield import MAX_ROUTABLE_NETWORKS
 
 _LONGEST_IPV4 = ipaddress.IPv4Address("255.255.255.255")
 _LONGEST_IPV6 = ipaddress.IPv6Address("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
 _LONGEST_ENDPOINT = Endpoint(_LONGEST_IPV6, 65535)
 _LONGEST_SEQUENCE = 10**10 - 1  # 30 messages a second for ten years
+_LONGEST_REVISION = 10**15 - 1  # milliseconds, beyond the revisions that gossip can carry
 _TEN_DIGITS = 10**10 - 1  # every time until 2286
 
 
@@ -59,5 +61,12 @@ def longest_announcement(hostname: str) -> Announcement:
         introducer=True,
         nat_type="symmetric",
         observed_endpoint=_LONGEST_ENDPOINT,
-        extension=Extension(bytes(BOOT_BYTES), _LONGEST_SEQUENCE, exchange_port=65535),
+        extension=Extension(
+            bytes(BOOT_BYTES),
+            _LONGEST_SEQUENCE,
+            exchange_port=65535,
+            revision=_LONGEST_REVISION,
+            proof=bytes(PROOF_BYTES),
+            double=True,
+        ),
     )
