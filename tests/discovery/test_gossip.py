@@ -19,7 +19,7 @@ from wgmesh.core.envelope import MessageType, open_envelope, seal
 from wgmesh.core.gossip_message import BUCKETS_MAX, PREFIX_BYTES, Gossip, encode_gossip
 from wgmesh.core.model import Endpoint, PeerProof, PublicKey
 from wgmesh.discovery.gossip import FIRST_CALM_S, LAST_CALM_S, NEWS_A_ROUND, GossipRounds, fan_out, react
-from wgmesh.discovery.gossip_view import bucket_count, compare, differing, summary_of
+from wgmesh.discovery.gossip_view import View, bucket_count, compare, differing, summary_of
 
 _numbers = count(1)
 NO_EXTENSION = Extension(bytes(8), 1)
@@ -93,6 +93,35 @@ def test_news_is_told_in_as_many_rounds_as_reach_everybody_and_no_more() -> None
         assert len(set(turn.peers)) == len(turn.peers) == fan_out(50)
         told += turn.news
     assert {key: told.count(key) for key in news} == dict.fromkeys(news, fan_out(50))
+
+
+def test_news_that_others_know_already_is_told_no_more() -> None:
+    view = {PublicKey(bytes([number]) * 32): 1 for number in range(50)}
+    rounds = GossipRounds(random.Random(1).random)
+    rounds.note_news(next(iter(view)), len(view), 0.0)
+    for _ in range(fan_out(50)):
+        rounds.agreed()
+    at = rounds.poll_timeout()
+    assert at is not None
+    turn = rounds.due(at, sorted(view), view)
+    assert turn is not None and not turn.news
+
+
+@given(st.lists(st.tuples(public_keys, st.integers(0, 9), st.booleans()), max_size=40))
+def test_a_view_that_is_kept_says_the_same_as_one_made_anew(changes: list[tuple[PublicKey, int, bool]]) -> None:
+    kept, plain = View(), dict[PublicKey, int]()
+    for key, revision, is_gone in changes:
+        kept.note(key, revision)
+        plain[key] = revision
+        if is_gone:
+            kept.drop(key)
+            del plain[key]
+    assert kept == plain
+    for buckets in (1, 4, BUCKETS_MAX):
+        assert summary_of(kept, buckets) == summary_of(plain, buckets)
+        told = differing(kept, (bytes(3),) * buckets)
+        assert sum(len(bucket.entries) for bucket in told) <= len(plain)
+        assert compare(kept, told) == ([], [])
 
 
 def test_a_newcomer_compares_at_once_with_the_first_few_that_it_reaches() -> None:

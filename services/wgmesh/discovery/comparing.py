@@ -61,7 +61,9 @@ class Comparing:
         if any([self._roster.learn_record(known, now) for known in body.records]):
             state.gossip.learned(len(state.table), now)
         view = state.view()
-        reaction = react(body, view, {key.raw[:PREFIX_BYTES]: key for key in view})
+        reaction = react(body, view, {key.raw[:PREFIX_BYTES]: key for key in view} if body.wanted else {})
+        if body.summary and not reaction.buckets:
+            state.gossip.agreed()
         if reaction.is_empty:
             return
         told = [found for key in reaction.records if (found := state.table.get(key)) is not None]

@@ -62,6 +62,7 @@ class Contacts:
         self._addresses: dict[PublicKey, set[Endpoint]] = {}
         self._waiting: dict[Origin, Agenda[Endpoint]] = {origin: Agenda() for origin in Origin}
         self._asked: set[Endpoint] = set()  # few: as many as may be asked at a time
+        self._asked_of = dict.fromkeys(Origin, 0)
 
     def __len__(self) -> int:
         return len(self._contacts)
@@ -100,12 +101,16 @@ class Contacts:
     def due(self, now: float) -> list[Contact]:
         """Returns the contacts to ask at once, with few addresses of hearsay unanswered at a time."""
         chosen: list[Contact] = []
-        for origin in Origin:
+        for origin, waiting in self._waiting.items():  # in the order of the origins
+            next_at = waiting.next_at()
+            if next_at is None or next_at > now:
+                continue
             room = self._room(_SHARE[origin])
-            while room > 0 and (address := self._waiting[origin].take(now)) is not None:
+            while room > 0 and (address := waiting.take(now)) is not None:
                 contact = self._contacts[address]
                 contact.is_asked = True
                 self._asked.add(address)
+                self._asked_of[contact.origin] += 1
                 chosen.append(contact)
                 room -= 1
         return chosen
@@ -133,8 +138,7 @@ class Contacts:
 
     def count(self, origin: Origin) -> int:
         """How many addresses from there wait for their turn or an answer."""
-        waiting = len(self._waiting[origin])
-        return waiting + sum(self._contacts[address].origin is origin for address in self._asked)
+        return len(self._waiting[origin]) + self._asked_of[origin]
 
     def drop_peer(self, key: PublicKey) -> None:
         """Forgets the addresses of a peer that is gone, except those the operator named."""
@@ -144,9 +148,12 @@ class Contacts:
 
     def poll_timeout(self) -> float | None:
         """Without room an answer or the end of an attempt comes first."""
-        has_room = {share: self._room(share) > 0 for share in _ROOM}
-        waiting = (self._waiting[origin].next_at() for origin in Origin if has_room[_SHARE[origin]])
-        return min((at for at in waiting if at is not None), default=None)
+        earliest = None
+        for origin, waiting in self._waiting.items():
+            at = waiting.next_at()
+            if at is not None and (earliest is None or at < earliest) and self._room(_SHARE[origin]) > 0:
+                earliest = at
+        return earliest
 
     def _put(self, contact: Contact) -> None:
         self._contacts[contact.address] = contact
@@ -154,6 +161,7 @@ class Contacts:
             self._addresses.setdefault(contact.key, set()).add(contact.address)
         if contact.is_asked:
             self._asked.add(contact.address)
+            self._asked_of[contact.origin] += 1
         else:
             self._waiting[contact.origin].set(contact.address, contact.next_at)
 
@@ -161,7 +169,9 @@ class Contacts:
         contact = self._contacts.pop(address, None)
         if contact is None:
             return None
-        self._asked.discard(address)
+        if address in self._asked:
+            self._asked.remove(address)
+            self._asked_of[contact.origin] -= 1
         self._waiting[contact.origin].drop(address)
         if contact.key is not None:
             addresses = self._addresses[contact.key]
@@ -175,12 +185,12 @@ class Contacts:
         return delays(FIRST_RETRY_S, cap_s, self._random_unit)
 
     def _room(self, share: Origin) -> int:
-        asked = sum(_SHARE[self._contacts[address].origin] is share for address in self._asked)
-        return max(_ROOM[share] - asked, 0)
+        return max(_ROOM[share] - sum(self._asked_of[origin] for origin in _ORIGINS[share]), 0)
 
 
 # Three shares of what may be asked at a time: those that have spoken to us, those that members know of, strangers.
 _SHARE = {origin: Origin.SECOND_HAND for origin in Origin} | {Origin.HEARD: Origin.HEARD, Origin.DHT: Origin.DHT}
+_ORIGINS = {share: [origin for origin in Origin if _SHARE[origin] is share] for share in set(_SHARE.values())}
 _ROOM = {
     Origin.HEARD: CONCURRENT_HEARD_MAX,
     Origin.SECOND_HAND: CONCURRENT_MAX,

@@ -80,6 +80,14 @@ class GossipRounds:
         self._calm_s = FIRST_CALM_S
         self._hurry(members, now)
 
+    def agreed(self) -> None:
+        """Somebody else's view is the same as ours, so he knows all our news: each is worth one telling less.
+
+        Rumours that meet only those who know them die out (Demers et al., Epidemic algorithms for replicated database
+        maintenance, 1987: feedback and counter). Else all members would tell all others of everybody for minutes.
+        """
+        self._news = {key: left - 1 for key, left in self._news.items() if left > 1}
+
     def due(self, now: float, reachable: Sequence[PublicKey], view: Mapping[PublicKey, int]) -> Round | None:
         """Returns the round that is due. `reachable` are our own kind of peers with a fresh tunnel."""
         if self._next_at is None or now < self._next_at:

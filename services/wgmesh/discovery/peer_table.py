@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -18,6 +19,7 @@ from wgmesh.core.model import CandidateSource, Endpoint, IPAddress, IPNetwork, P
 from wgmesh.discovery.agenda import Agenda
 from wgmesh.discovery.candidates import PROOF_FRESH_S, Candidates, lifetime_s
 from wgmesh.discovery.claims import Claims
+from wgmesh.discovery.gossip_view import View
 from wgmesh.discovery.rotation import Rotation
 
 PEERS_MAX = 1000  # upstream's cap (protocol notes, section 15.3)
@@ -127,6 +129,9 @@ class PeerTable:
         self._claims = Claims()
         self.rotation = Rotation()
         """The verified peers, in the order in which they should be mentioned to others."""
+        self.vouched = View()
+        """The verified peers at their revisions."""
+        self._controls: Counter[Endpoint] = Counter()
         self.own_key: PublicKey | None = None
 
     def __len__(self) -> int:
@@ -144,6 +149,10 @@ class PeerTable:
     def claimants(self, address: IPAddress) -> frozenset[PublicKey]:
         """Who is said to have this mesh address."""
         return self._claims.of(address)
+
+    def is_control_endpoint(self, address: Endpoint) -> bool:
+        """Whether a peer has answered us from this address."""
+        return address in self._controls
 
     def peers(self, now: float) -> tuple[Peer, ...]:
         """The table as values, in the order of the keys."""
@@ -166,7 +175,7 @@ class PeerTable:
         if is_elsewhere or record.facts != facts or record.direct_seen_at is None:
             change = _greater(change, Change.CONTENT)
         if record.facts.exchange_port != facts.exchange_port:
-            record.control_endpoint = None  # it has started anew, and listens elsewhere
+            self._set_control(record, None)  # it has started anew, and listens elsewhere
         self._set_facts(record, facts)
         record.direct_seen_at = now
         self._verify(record)
@@ -216,7 +225,7 @@ class PeerTable:
         record = self._records.get(key)
         if record is None or record.control_endpoint == endpoint:
             return Change.NOTHING
-        record.control_endpoint = endpoint
+        self._set_control(record, endpoint)
         self._published.pop(key, None)
         return Change.CONTENT
 
@@ -262,6 +271,8 @@ class PeerTable:
         self._expiries.drop(key)
         self._published.pop(key, None)
         self._claims.drop(key)
+        self._set_control(record, None)
+        self.vouched.drop(key)
         self.rotation.leave(key)
         return True
 
@@ -311,8 +322,18 @@ class PeerTable:
             record.facts = facts
             self._claims.set(record.key, facts.mesh_ipv4, facts.mesh_ipv6)
 
+    def _set_control(self, record: PeerRecord, endpoint: Endpoint | None) -> None:
+        if record.control_endpoint is not None:
+            self._controls[record.control_endpoint] -= 1
+            if not self._controls[record.control_endpoint]:
+                del self._controls[record.control_endpoint]
+        record.control_endpoint = endpoint
+        if endpoint is not None:
+            self._controls[endpoint] += 1
+
     def _verify(self, record: PeerRecord) -> None:
         self._hearsay.pop(record.key, None)
+        self.vouched.note(record.key, record.facts.revision)
         self.rotation.enter(record.key)
 
     def _hear_of(self, record: PeerRecord, endpoint: Endpoint, source: CandidateSource, now: float) -> None:

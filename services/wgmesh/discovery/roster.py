@@ -193,10 +193,8 @@ class Roster:
         own = state.announcer.description
         if known.public_key in state.table:
             return False
-        holders = {record.facts.mesh_ipv4 for record in state.table.records()}
-        if own is not None:
-            holders.add(own.mesh_ipv4)
-        return known.mesh_ipv4 in holders and not self._follows_from_key(known.mesh_ipv4, known.public_key)
+        is_held = bool(state.table.claimants(known.mesh_ipv4)) or (own is not None and known.mesh_ipv4 == own.mesh_ipv4)
+        return is_held and not self._follows_from_key(known.mesh_ipv4, known.public_key)
 
     def _announced(self, body: Announcement, source: Endpoint) -> list[Endpoint]:
         literal = body.endpoint.literal if body.endpoint is not None else None

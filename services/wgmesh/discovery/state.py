@@ -16,6 +16,7 @@ from wgmesh.discovery.events import Event, PeersChanged
 from wgmesh.discovery.exchange import Exchange
 from wgmesh.discovery.farewells import Farewells
 from wgmesh.discovery.gossip import GossipRounds
+from wgmesh.discovery.gossip_view import View
 from wgmesh.discovery.lan import LanAnnouncements
 from wgmesh.discovery.pair_keys import PairKeys
 from wgmesh.discovery.peer_table import Change, PeerRecord, PeerTable
@@ -171,14 +172,13 @@ class DiscoveryState:
 
     def is_control_endpoint(self, address: Endpoint) -> bool:
         """Whether a peer has answered us from this address."""
-        return any(record.control_endpoint == address for record in self.table.records())
+        return self.table.is_control_endpoint(address)
 
-    def view(self) -> dict[PublicKey, int]:
+    def view(self) -> View:
         """The members that we vouch for, ourselves among them, each at its revision: what gossip compares."""
-        view = {record.key: record.facts.revision for record in self.table.records() if record.is_verified}
-        own = self.announcer.description
+        view, own = self.table.vouched, self.announcer.description
         if own is not None:
-            view[own.public_key] = self.announcer.revision
+            view.note(own.public_key, self.announcer.revision)
         return view
 
     def exchange_port_of(self, record: PeerRecord) -> int:
