@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wgmesh.core.model import PublicKey
-from wgmesh.discovery.tombstones import TOMBSTONE_S, TOMBSTONES_MAX, Tombstones
+from wgmesh.discovery.tombstones import RECORDS_S, TOMBSTONE_S, TOMBSTONES_MAX, Tombstones
 
 KEY = PublicKey(bytes(32))
 
@@ -31,3 +31,13 @@ def test_the_oldest_stones_give_way() -> None:
         stones.bury(PublicKey(number.to_bytes(32, "big")), 0, 100.0)
     assert not stones.refuses_second_hand(PublicKey((0).to_bytes(32, "big")), 100.0)
     assert stones.refuses_second_hand(PublicKey((1).to_bytes(32, "big")), 100.0)
+
+
+def test_a_record_from_before_the_departure_is_refused_for_as_long_as_a_dht_gives_it_out() -> None:
+    stones = Tombstones()
+    stones.bury(KEY, 50, 100.0)
+    assert stones.refuses_record(KEY, 50, 100.0 + TOMBSTONE_S + 1)
+    assert not stones.refuses_record(KEY, 51, 100.0)
+    assert not stones.refuses_record(KEY, 50, 100.0 + RECORDS_S)
+    stones.bury(KEY, 50, 100.0, record_at=90)
+    assert stones.refuses_record(KEY, 90, 100.0)

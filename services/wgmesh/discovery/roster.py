@@ -94,6 +94,8 @@ class Roster:
     def learn_member_record(self, record: MemberRecord, now: float) -> None:
         """Takes a record that was found in a DHT: hearsay, with addresses to ask."""
         state = self._state
+        if state.tombstones.refuses_record(record.public_key, record.issued_at, now):
+            return
         known = KnownPeer(
             public_key=record.public_key,
             mesh_ipv4=record.mesh_ipv4,
@@ -159,7 +161,9 @@ class Roster:
         state = self._state
         stamp = state.clocks.newest(key)
         last_said_at = 0 if stamp is None else stamp.timestamp
-        state.tombstones.bury(key, last_said_at if left_at is None else left_at, now)
+        # who has just fallen silent, but lives, publishes a newer record soon
+        record_at = int(now) if left_at is None else left_at
+        state.tombstones.bury(key, last_said_at if left_at is None else left_at, now, record_at)
         state.contacts.drop_peer(key)
         state.refreshes.drop(key)
         state.farewells.clear(key)
