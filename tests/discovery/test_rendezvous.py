@@ -148,7 +148,7 @@ def punching(*views: PeerView, now: float = 0.0) -> Punching:
 
 
 def run(machine: Punching, until: float) -> list[tuple[float, object]]:
-    done = []
+    done: list[tuple[float, object]] = []
     while (at := machine.poll_timeout()) is not None and at <= until:
         done += [(at, action) for action in machine.handle_timeout(at)]
     return done

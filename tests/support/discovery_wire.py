@@ -32,6 +32,8 @@ from wgmesh.discovery.mainline import (
     MainlineEvent,
     PeersFound,
     PutItem,
+    ReadRecord,
+    StoreRecord,
 )
 from wgmesh.discovery.mainline_plan import Announce, LookUp
 from wgmesh.discovery.settings import DiscoverySettings
@@ -48,6 +50,7 @@ class Swarm:
     def __init__(self) -> None:
         self.peers: dict[bytes, dict[Endpoint, None]] = {}
         self.items: dict[tuple[bytes, bytes], bytes] = {}
+        self.records: dict[bytes, bytes] = {}
         self.requests: list[DhtRequest] = []
 
     def ask(self, request: DhtRequest, host: IPAddress) -> list[MainlineEvent]:
@@ -60,6 +63,11 @@ class Swarm:
             case LookUp(infohash):
                 found = tuple(self.peers.get(infohash, ()))
                 return [PeersFound(infohash, found)] if found else []
+            case StoreRecord(name, value):
+                self.records[name] = value
+                return []
+            case ReadRecord():
+                return []
             case PutItem(seed, salt, value):
                 public_key = bytes(crypto_sign_seed_keypair(seed)[0])
                 self.items[public_key, salt] = value
@@ -129,6 +137,7 @@ class Wire:
         port: int = KEYS.gossip_port,
         keep_interface: bool = False,
         dht: bool = False,
+        private_dht: bool = False,
         skew_s: float = 0.0,
         life: int = 0,
     ) -> Node:
@@ -149,6 +158,7 @@ class Wire:
             ipv6=ipv6,
             keep_interface=keep_interface,
             dht=dht,
+            private_dht=("192.0.2.250:1",) if private_dht else (),
         )
         core = DiscoveryCore(settings, Randomness(rng.randbytes, rng.random), rng.randbytes(8))
         node = Node(core, describe(number), host, port, skew_s=skew_s)
@@ -204,6 +214,10 @@ class Wire:
                 agreed = agreements(sender.key, event.public_keys)
                 refused = [Agreement(key, None, "no point") for key in event.public_keys]
                 sender.core.set_pair_keys(agreed if self._agrees else refused, self.now + sender.skew_s)
+            elif isinstance(event, DhtRequested) and isinstance(event.request, ReadRecord) and self.swarm is not None:
+                name = event.request.name
+                values = [self.swarm.records[name]] if name in self.swarm.records else []
+                sender.core.take_private(name, values, self.now + sender.skew_s)
             elif isinstance(event, DhtRequested) and self.swarm is not None:
                 for answer in self.swarm.ask(event.request, ipaddress.ip_address(sender.host)):
                     sender.core.handle_mainline(answer, self.now + sender.skew_s)

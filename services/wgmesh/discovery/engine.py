@@ -30,6 +30,7 @@ from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.announcer import Announcer
 from wgmesh.discovery.candidates import HEARD_FRESH_S, LAN_FRESH_S
 from wgmesh.discovery.comparing import GOSSIP, Comparing
+from wgmesh.discovery.directory import Directory
 from wgmesh.discovery.events import DatagramRejected, Event, PairKeysWanted
 from wgmesh.discovery.exchange import Purpose
 from wgmesh.discovery.finding import DHT, Finding
@@ -105,6 +106,11 @@ class DiscoveryCore:
             )
             self._greetings.on_stranger_met = self._finding.met
             self._greetings.on_stranger_silent = self._finding.unanswered
+        self._directory: Directory | None = None
+        if settings.private_dht:
+            self._directory = Directory(
+                self._state, self._roster, settings.secret, randomness.random_unit, randomness.random_bytes
+            )
         self._interfaces: tuple[LanInterface, ...] = ()
         self._gossip_at: float | None = None
         self._sweep_at: float | None = None
@@ -212,6 +218,22 @@ class DiscoveryCore:
         if self._finding is not None and not self._has_left:
             self._finding.handle(event, now)
             self._settle(now)
+
+    def note_private_nodes(self, count: int, port: int, now: float) -> None:
+        """Takes how many nodes of the private DHT are known, and where ours listens."""
+        if self._directory is not None and not self._has_left:
+            self._directory.note_nodes(count, port, now)
+            self._settle(now)
+
+    def take_private(self, name: bytes, values: Sequence[bytes], now: float) -> None:
+        """Takes what was read under a name of the private DHT."""
+        if self._directory is not None and not self._has_left:
+            self._directory.take(name, values, now)
+            self._settle(now)
+
+    def judge_private(self, name: bytes, old: bytes | None, new: bytes, now: float) -> bool:
+        """Whether our node of the private DHT may keep a value, in the place of another."""
+        return self._directory is not None and self._directory.judge(name, old, new, now)
 
     def set_traceparent(self, key: PublicKey, traceparent: str) -> None:
         """Gives a peer the trace that follows its joining."""
@@ -346,6 +368,7 @@ class DiscoveryCore:
                 self._meeting.poll_timeout(),
                 self._gossip_at,
                 None if self._finding is None else self._finding.poll_timeout(),
+                None if self._directory is None else self._directory.poll_timeout(),
             ]
         return min((at for at in due if at is not None), default=None)
 
@@ -381,6 +404,8 @@ class DiscoveryCore:
         self._meeting.handle_timeout(now)
         if self._finding is not None:
             self._finding.handle_timeout(now)
+        if self._directory is not None:
+            self._directory.handle_timeout(now)
         if self._gossip_at is not None and now >= self._gossip_at:
             self._gossip_at = now + GOSSIP_INTERVAL_S
             self._gossip_upstream(now)
@@ -430,6 +455,8 @@ class DiscoveryCore:
         state, detail = self._layers.get(name, (LayerState.RUNNING, ""))
         if name == DHT and self._finding is not None:
             state, detail = self._finding.layer()
+        if name == DHT and self._directory is not None:
+            state, detail = self._directory.layer()
         if name == EXCHANGE and (strays := self._strays()):
             problem = f"{strays}: other mesh addresses than ours, see --mesh-subnet"
             state, detail = LayerState.DEGRADED, "; ".join(filter(None, (detail, problem)))

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from wgmesh.core.model import Endpoint, PublicKey
-from wgmesh.discovery.mainline import GetItem, PutItem
+from wgmesh.discovery.mainline import GetItem, PutItem, ReadRecord, StoreRecord
 from wgmesh.discovery.mainline_plan import Announce, LookUp
 
 
@@ -85,12 +85,12 @@ class PairKeysWanted:
     public_keys: tuple[PublicKey, ...]
 
 
-DhtRequest = Announce | LookUp | PutItem | GetItem
+DhtRequest = Announce | LookUp | PutItem | GetItem | StoreRecord | ReadRecord
 
 
 @dataclass(frozen=True, slots=True)
 class DhtRequested:
-    """Something is to be asked of the Mainline DHT."""
+    """Something is to be asked of the Mainline DHT, or of the private one."""
 
     request: DhtRequest
 

@@ -15,7 +15,7 @@ from nacl.bindings import crypto_sign_seed_keypair
 from wgmesh.core.epoch_keys import EpochKeys, epoch_keys
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.member_record import NONCE_BYTES as RECORD_NONCE_BYTES
-from wgmesh.core.member_record import MemberRecord, compact, open_record, seal_record
+from wgmesh.core.member_record import compact, open_record, seal_record
 from wgmesh.core.model import Endpoint, LayerState, PublicKey
 from wgmesh.core.secret import Secret
 from wgmesh.discovery.contacts import Origin
@@ -34,6 +34,7 @@ from wgmesh.discovery.mainline import (
     Trouble,
 )
 from wgmesh.discovery.mainline_plan import Announce, Fetch, LookUp, MainlinePlan, Publish
+from wgmesh.discovery.own_record import own_record
 from wgmesh.discovery.peer_table import Change
 from wgmesh.discovery.roster import Roster
 from wgmesh.discovery.state import DiscoveryState
@@ -132,7 +133,9 @@ class Finding:
                 case Announce() | LookUp():
                     state.outbox.report(DhtRequested(request))
                 case Publish(epoch, place):
-                    value = seal_record(self._record(now), epoch.record_key, place, self._nonce())
+                    value = seal_record(
+                        own_record(state, self._plan.own_places, now), epoch.record_key, place, self._nonce()
+                    )
                     state.outbox.report(DhtRequested(PutItem(epoch.record_seed, place, value)))
                 case Fetch(epoch, address):
                     self._fetch(epoch, address)
@@ -194,25 +197,6 @@ class Finding:
             return
         if state.contacts.count(Origin.DHT) < CONTACTS_MAX:
             state.contacts.add(address, Origin.DHT, now)
-
-    def _record(self, now: float) -> MemberRecord:
-        state = self._state
-        description = state.announcer.description
-        assert description is not None
-        local = [Endpoint(host, state.exchange_port) for host in state.announcer.local_hosts()]
-        outside = (state.mapped,) if state.mapped is not None else ()
-        exchanges = tuple(dict.fromkeys((*outside, *self._plan.own_places, *local)))
-        return MemberRecord(
-            public_key=description.public_key,
-            mesh_ipv4=description.mesh_ipv4,
-            issued_at=int(now),
-            revision=state.announcer.revision,
-            exchanges=exchanges[:8],
-            candidates=state.announcer.own_candidates()[:8],
-            hostname=description.hostname,
-            nat_type=description.nat_type,
-            introducer=description.introducer,
-        )
 
     def _fetch(self, epoch: EpochKeys, address: Endpoint) -> None:
         salt = compact(address)

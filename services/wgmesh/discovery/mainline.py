@@ -122,6 +122,21 @@ class GetItem:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """Store a value in the private DHT."""
+
+    name: bytes
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """Read what lies under a name in the private DHT."""
+
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingNode:
     """A node of the DHT that has answered. `node_id` has 20 bytes."""
 

@@ -63,5 +63,10 @@ class DiscoverySettings:
         return self.state_dir / f"{self.interface}-{derive(self.secret).network_id[:8].hex()}-dht.nodes"
 
     @property
+    def private_nodes_path(self) -> Path:
+        """The nodes of the private DHT that are remembered."""
+        return self.state_dir / f"{self.interface}-{derive(self.secret).network_id[:8].hex()}-private-dht.json"
+
+    @property
     def denylist_path(self) -> Path:
         return self.state_dir / f"{self.interface}-banned.json"

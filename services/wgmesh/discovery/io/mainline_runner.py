@@ -10,6 +10,7 @@ from pathlib import Path
 from wgmesh.core.backoff import delays
 from wgmesh.core.errors import NotReady
 from wgmesh.core.model import Endpoint, IPAddress
+from wgmesh.discovery.events import DhtRequest
 from wgmesh.discovery.io.mainline import MainlineSession
 from wgmesh.discovery.io.static_peers import parse_static_peer
 from wgmesh.discovery.mainline import (
@@ -72,7 +73,7 @@ class MainlineRunner:
         """Follows the host's addresses; those of the mesh are left out by the caller."""
         self._session.listen(addresses)
 
-    def ask(self, request: Announce | LookUp | PutItem | GetItem) -> None:
+    def ask(self, request: DhtRequest) -> None:
         """Does what the plan asks."""
         match request:
             case Announce(infohash, port):

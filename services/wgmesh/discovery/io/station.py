@@ -109,6 +109,20 @@ class Station:
         self._core.handle_mainline(event, self._driver.now())
         self._pump()
 
+    def note_private_nodes(self, count: int, port: int) -> None:
+        """Takes how many nodes of the private DHT are known, and where ours listens."""
+        self._core.note_private_nodes(count, port, self._driver.now())
+        self._pump()
+
+    def take_private(self, name: bytes, values: Sequence[bytes]) -> None:
+        """Takes what was read under a name of the private DHT."""
+        self._core.take_private(name, values, self._driver.now())
+        self._pump()
+
+    def judge_private(self, name: bytes, old: bytes | None, new: bytes) -> bool:
+        """Whether our node of the private DHT may keep a value."""
+        return self._core.judge_private(name, old, new, self._driver.now())
+
     def set_links(self, links: tuple[Link, ...]) -> None:
         """Follows the host's interfaces: sockets first, so that the core's announcements have a way out."""
         chosen = lan_interfaces(links, self._settings.interface)
