@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+_COMPARISONS = {"<=": operator.le, ">=": operator.ge}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,16 @@ class Measurement:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target, of the form `<= 1.0`, is reached; None without a target."""
+        """Whether the target, of the form `<= 1.0` or `>= 1.0`, is reached; None without one.
+
+        Raises ValueError for another form.
+        """
         if not self.target:
             return None
-        return self.value <= float(self.target.removeprefix("<= "))
+        sign, _, bound = self.target.partition(" ")
+        if sign not in _COMPARISONS:
+            raise ValueError(f"a target is `<= NUMBER` or `>= NUMBER`, not {self.target!r}")
+        return _COMPARISONS[sign](self.value, float(bound))
 
 
 def document(measurements: Sequence[Measurement], machine: str) -> dict[str, Any]:
