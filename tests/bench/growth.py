@@ -67,8 +67,8 @@ def grow(members: int, seed: int = 1) -> Growth:
 def growth(sizes: Sequence[int] | None = None) -> Iterator[Measurement]:
     """The measurements of `make bench`."""
     how = (
-        f"In virtual time: sites of {MEMBERS_A_SITE} behind 60 to 80 ms of round trip, one join every {JOIN_GAP_S} s, first contacts"
-        " from a simulated Mainline DHT. Every node runs the real discovery core."
+        f"In virtual time: sites of {MEMBERS_A_SITE} behind 60 to 80 ms of round trip, one join every {JOIN_GAP_S} s,"
+        " first contacts from a simulated Mainline DHT. Every node runs the real discovery core."
     )
     for members in sizes or _sizes():
         seen = grow(members)
