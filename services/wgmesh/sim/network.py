@@ -84,6 +84,8 @@ class Network:
         self._places: dict[IPAddress, tuple[Host, Segment]] = {}
         self._neighbours: dict[Segment, dict[str, Host]] = {}
         self._sides: dict[str, int] = {}
+        self.taps: list[Receiver] = []
+        """Who listens to every datagram that is sent to one host, as on a wire."""
         self.lost = 0
 
     def add_host(self, name: str, *attachments: Attachment) -> Host:
@@ -130,6 +132,8 @@ class Network:
         attachment, receiver, segments = way
         sender.sent.count(payload)
         source = Endpoint(attachment.address.ip, source_port)
+        for tap in self.taps:
+            tap(payload, source)
         self._carry(sender, receiver, segments, lambda: self._deliver(receiver, payload, source, to))
 
     def _send_to_group(

@@ -11,6 +11,7 @@ from wgmesh.core.private_key import PrivateKey
 from wgmesh.core.secret import Secret
 from wgmesh.sim.chance import Chance
 from wgmesh.sim.dht import SimDht
+from wgmesh.sim.liar import Liar
 from wgmesh.sim.member import MemberSettings, SimMember
 from wgmesh.sim.network import LinkQuality, Network, Segment
 from wgmesh.sim.scheduler import Scheduler
@@ -76,6 +77,12 @@ class Swarm:
         )
         host = self.network.add_host(name, self._site().attach())
         return self._start(SimMember(self.scheduler, self.network, host, settings, self._chance.fork(), self.dht))
+
+    def add_liar(self) -> Liar:
+        """Puts a dishonest member into the world, at a site of its own."""
+        segment = self._new_site()
+        host = self.network.add_host("liar", segment.attach())
+        return Liar(self.scheduler, self.network, host, self.secret, self.new_key(), self._chance.fork())
 
     def leave(self, name: str) -> None:
         """Lets a member leave in order."""
@@ -150,8 +157,10 @@ class Swarm:
     def _site(self) -> LanSegment:
         """The site of the next machine: filled one after the other."""
         if self._plugged_in >= self.settings.members_a_segment * len(self._sites):
-            network = next(self._networks)
-            segment = Segment(str(network), self.settings.quality)
-            self._sites.append(LanSegment(segment, network, network.hosts()))
+            self._sites.append(self._new_site())
         self._plugged_in += 1
         return self._sites[-1]
+
+    def _new_site(self) -> LanSegment:
+        network = next(self._networks)
+        return LanSegment(Segment(str(network), self.settings.quality), network, network.hosts())
