@@ -16,7 +16,7 @@ from kademlia.node import Node
 from kademlia.routing import KBucket, RoutingTable
 from wgmesh.core.model import Endpoint
 
-K = 8  # kademlia's k: a value survives the death of seven nodes at once; 20 would be more traffic than small meshes need
+K = 8  # kademlia's k: a value survives seven nodes that die at once; its usual 20 costs small meshes more than it gives
 ID_BYTES = 20  # the package's buckets span 160 bits
 MAX_NODES = 256  # with the replacements that wait; all of a usual mesh, and a look-up finds the rest of a large one
 MAX_NODES_OF_HOST = 32  # so many may stand behind one NAT
@@ -80,13 +80,19 @@ class ContactTable:
     def find(self, id_: bytes) -> Contact | None:
         """Returns the contact with this id, also one that waits."""
         bucket = self._bucket_of(id_)
-        return bucket.nodes.get(id_) or bucket.replacement_nodes.get(id_)
+        found: Contact | None = bucket.nodes.get(id_) or bucket.replacement_nodes.get(id_)
+        return found
+
+    def has_room(self, endpoint: Endpoint) -> bool:
+        """Whether the bounds allow a newcomer there."""
+        known = [each for bucket in self._buckets for each in _all_of(bucket)]
+        group = host_group(endpoint)
+        of_host = sum(host_group(each.endpoint) == group for each in known)
+        return len(known) < MAX_NODES and of_host < MAX_NODES_OF_HOST
 
     def add(self, contact: Contact) -> bool:
         """Takes a contact that is not there. Returns False where a bound refuses it."""
-        known = [each for bucket in self._buckets for each in _all_of(bucket)]
-        group = host_group(contact.endpoint)
-        if len(known) >= MAX_NODES or sum(host_group(each.endpoint) == group for each in known) >= MAX_NODES_OF_HOST:
+        if not self.has_room(contact.endpoint):
             return False
         self._routing.add_contact(contact)
         return True

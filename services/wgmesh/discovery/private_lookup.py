@@ -45,7 +45,7 @@ class Lookup:
 
     def next_contacts(self, now: float) -> list[Contact]:
         """Returns whom to ask now, and takes it that they are asked."""
-        quick = sum(state is _State.ASKED and now - self._asked_at[id_] < SLOW_S for id_, state in self._states.items())
+        quick = sum(state is _State.ASKED and now < self._asked_at[id_] + SLOW_S for id_, state in self._states.items())
         asking = []
         for contact in self._shortlist():
             if quick >= ALPHA or len(self._asked_at) >= MAX_ASKED:

@@ -61,7 +61,7 @@ class Message:
 
 
 def encode(message: Message) -> bytes:
-    """Returns the payload of a valid message; at most 1187 bytes."""
+    """Returns the payload of a valid message; at most 1089 bytes."""
     body = b""
     kind = message.kind
     if message.you is not None:

@@ -1,17 +1,18 @@
 """The values that this node keeps for the private DHT: bounded in number, size, age and by who wrote them.
 
-The semantics of kademlia's storage (write, read, what is older than), with three differences: time is an argument, a
-value that is worse than the old one is refused, and one writer cannot push out everybody else's values.
+The semantics of kademlia's storage, with four differences: time is an argument, a value that is worse than the old one
+is refused, one writer cannot push out everybody else's values, and nobody republishes but the writer itself, so that
+what a member has stored goes two hours after the member.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 KEY_BYTES = (20, 32)
-MAX_VALUE_BYTES = 1000  # with its key and eight IPv6 contacts it fits into one datagram
+MAX_VALUE_BYTES = 900  # a member's record at its longest; with eight IPv6 contacts it fits into one datagram
 MAX_VALUES = 4096  # 4 MB at most; a mesh of 1000 members keeps few values each
 LIFETIME_S = 7200.0  # who publishes every hour survives one lost round; what nobody publishes goes
 # One address can fill an eighth. A member hands over at most what it is closest to, which is far less.
@@ -65,16 +66,6 @@ class PrivateStore:
         self._expire(now)
         entry = self._entries.get(key)
         return None if entry is None else entry.value
-
-    def older_than(self, age_s: float, now: float) -> list[tuple[bytes, bytes]]:
-        """Returns the keys and values that were written at least `age_s` seconds ago, oldest first."""
-        self._expire(now)
-        return [(key, entry.value) for key, entry in self._entries.items() if now - entry.written_at >= age_s]
-
-    def keys(self, now: float) -> Iterator[bytes]:
-        """Yields all keys. The store must not be written to meanwhile."""
-        self._expire(now)
-        yield from self._entries
 
     def __len__(self) -> int:
         return len(self._entries)
