@@ -40,6 +40,9 @@ BOOT_BYTES = 8
 # A mesh that comes up changes many times a second; the disk need not follow. But whom a run has met for longer than
 # this, the next one asks at its start, even after kill -9.
 SAVE_GAP_S = 1.0
+# Between two publications. In a large mesh that comes up there is news all the time, and a table of fifty costs each of
+# its two watchers three milliseconds; nobody acts on it faster (node/io/turns.py).
+PUBLISH_GAP_PEER_S = 0.004
 
 
 class Station:
@@ -69,6 +72,8 @@ class Station:
         exchange = open_exchange_socket(core.gossip_port, core.lan_port)
         self._core = core
         self.snapshots = SnapshotCell(PeersSnapshot())
+        self._published_at = float("-inf")
+        self._publication: asyncio.TimerHandle | None = None
         self.hosts: SnapshotCell[tuple[IPAddress, ...]] = SnapshotCell(())
         """The addresses of this host outside the mesh."""
         self.on_dht_request: Callable[[DhtRequest], None] | None = None
@@ -93,6 +98,7 @@ class Station:
         self._departed.update(keys)  # so that the cache does not bring them back at the next start
         self._core.set_banned(keys, self._driver.now())
         self._pump()
+        self._publish_now()
 
     def set_self(self, description: SelfDescription, proofs: Sequence[PeerProof]) -> None:
         """Sets what is announced, and what the data path proves."""
@@ -165,6 +171,7 @@ class Station:
         """Forgets a peer. Raises PeerNotFound."""
         is_known = self._core.forget(key, self._driver.now())
         self._pump()
+        self._publish_now()
         if not is_known:
             raise PeerNotFound(f"No peer has the key {key.short}; see `wgmesh peers list`.")
 
@@ -202,6 +209,8 @@ class Station:
 
     def close(self) -> None:
         """Says goodbye to every peer and closes the sockets."""
+        if self._publication is not None:
+            self._publication.cancel()
         self._core.goodbye(self._driver.now())
         self._driver.close()
 
@@ -212,8 +221,7 @@ class Station:
         self._instruments.count(event)
         match event:
             case PeersChanged():
-                self.snapshots.publish(self._core.snapshot())
-                self._changed.set()
+                self._publish_soon()
             case DhtRequested(request):
                 if self.on_dht_request is not None:
                     self.on_dht_request(request)
@@ -231,6 +239,29 @@ class Station:
                 self._end_probes(event)
             case _:
                 return
+
+    def _publish_soon(self) -> None:
+        """Publishes at once, or in a moment where that was done just now: each watcher gets the whole table."""
+        if self._publication is not None:
+            return
+        loop = asyncio.get_running_loop()
+        due_at = self._published_at + PUBLISH_GAP_PEER_S * len(self.snapshots.value.peers)
+        if loop.time() >= due_at:
+            self._publish()
+        else:
+            self._publication = loop.call_at(due_at, self._publish)
+
+    def _publish_now(self) -> None:
+        """What somebody has asked for is in force, and seen, when he is answered."""
+        if self._publication is not None:
+            self._publication.cancel()
+            self._publish()
+
+    def _publish(self) -> None:
+        self._publication = None
+        self._published_at = asyncio.get_running_loop().time()
+        self.snapshots.publish(self._core.snapshot())
+        self._changed.set()
 
     def _end_probes(self, event: ProbeAnswered | ProbeFailed) -> None:
         for waiting in self._probes.get(event.target, ()):
