@@ -85,6 +85,20 @@ def test_two_peers_that_claim_one_address_have_one_winner_whatever_their_order()
         assert contest.winner == SMALL
 
 
+def test_of_two_pinned_claims_the_one_that_was_here_first_stands() -> None:
+    """Addresses that follow from no key: a newcomer must not take one by having a smaller key."""
+    book = AddressBook(settings())
+    pinned = settings().mesh_ipv4_network[77]
+    assert isinstance(pinned, ipaddress.IPv4Address)
+    smaller, larger = sorted((PublicKey(bytes([7]) * 32), PublicKey(bytes([8]) * 32)))
+    own_key = PublicKey(bytes([77] * 32))
+    own = OwnAddresses(derived(own_key), derive_ipv6(own_key, SECRET, KEYS))
+    peers = [Peer(smaller, pinned, first_seen_at=200.0), Peer(larger, pinned, first_seen_at=100.0)]
+    for order in (peers, peers[::-1]):
+        (contest,) = book.contests(own_key, own, order)
+        assert (contest.winner, contest.losers) == (larger, (smaller,))
+
+
 def derived(key: PublicKey) -> ipaddress.IPv4Address:
     return derive_ipv4(key, SECRET, KEYS)
 

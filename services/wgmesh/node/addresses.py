@@ -1,15 +1,16 @@
 """Mesh addresses: the own ones, and who owns an address that several members claim (protocol notes, 3.4).
 
 A claim that follows from the claimant's key beats one that does not, so that nobody takes an address by merely naming
-it; among equals the bytewise smaller key wins, as upstream decides. The loser gets no packets for the address until it
-has moved. A node that is the loser itself moves to the next derivation that nobody claims.
+it. Of two that follow the bytewise smaller key wins, as upstream decides; of two others the one that was here first,
+since nobody moves whom he does not know. The loser gets no packets for the address until it has moved. A node that is the loser itself moves to the next derivation that nobody claims.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from wgmesh.core.addressing import (
     claimed_nonce,
@@ -57,17 +58,29 @@ class AddressBook:
 
     def contests(self, own_key: PublicKey, own: OwnAddresses, peers: Iterable[Peer]) -> tuple[Contest, ...]:
         """All addresses with more than one claimant, each with its winner."""
-        claims = _claims(peers)
+        known = tuple(peers)
+        claims = _claims(known)
         for address in (own.ipv4, own.ipv6):
             claims.setdefault(address, []).append(own_key)
-        return tuple(self._contest(address, claimants) for address, claimants in claims.items() if len(claimants) > 1)
+        contested = {address: claimants for address, claimants in claims.items() if len(claimants) > 1}
+        met_at = {peer.public_key: peer.first_seen_at for peer in known} if contested else {}
+        return tuple(self._contest(address, claimants, met_at) for address, claimants in contested.items())
 
-    def _contest(self, address: IPAddress, claimants: list[PublicKey]) -> Contest:
-        winner = self._winner(address, claimants)
+    def _contest(self, address: IPAddress, claimants: list[PublicKey], met_at: Mapping[PublicKey, float]) -> Contest:
+        winner = self._winner(address, claimants, met_at)
         return Contest(address, winner, tuple(sorted(key for key in claimants if key != winner)))
 
-    def _winner(self, address: IPAddress, claimants: list[PublicKey]) -> PublicKey:
-        return min(claimants, key=lambda key: (not self._is_derived(key, address), key))
+    def _winner(
+        self, address: IPAddress, claimants: list[PublicKey], met_at: Mapping[PublicKey, float] = MappingProxyType({})
+    ) -> PublicKey:
+        """`met_at` says when each peer was first heard of; where we are a claimant ourselves, only the keys decide."""
+        is_ours = any(key not in met_at for key in claimants)
+
+        def rank(key: PublicKey) -> tuple[bool, float, PublicKey]:
+            is_derived = self._is_derived(key, address)
+            return (not is_derived, 0.0 if is_derived or is_ours else met_at[key], key)
+
+        return min(claimants, key=rank)
 
     def _is_derived(self, key: PublicKey, address: IPAddress) -> bool:
         known = self._derived.get((key, address))
