@@ -54,3 +54,13 @@ def test_the_repr_shows_no_key() -> None:
     shown = repr(keys)
     for value in (keys.gossip_key, keys.membership_key, keys.network_id, keys.psk.reveal()):
         assert value.hex() not in shown and repr(value) not in shown
+
+
+def test_the_private_dht_has_a_key_of_its_own() -> None:
+    keys = derive(Secret("wgmesh-envelope-compatibility-secret"))
+    others = {keys.gossip_key, keys.membership_key, keys.epoch_seed, keys.psk.reveal()}
+
+    assert len(keys.private_dht_key) == 32
+    assert keys.private_dht_key not in others
+    assert keys.private_dht_key != derive(Secret("wgmesh-envelope-compatibility-secre2")).private_dht_key
+    assert keys.private_dht_key.hex() not in repr(keys) and repr(keys.private_dht_key) not in repr(keys)

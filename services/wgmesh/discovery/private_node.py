@@ -5,7 +5,7 @@ Every member is a node. Values are small and opaque; who may replace what is the
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +29,10 @@ from wgmesh.discovery.private_seeds import Seeds, decode_nodes, encode_nodes
 from wgmesh.discovery.private_store import Judge, PrivateStore
 from wgmesh.discovery.private_upkeep import MAX_CHECKED, SILENT_S, Upkeep, UpkeepPlan
 
+SILENCE_S = (
+    60.0  # others may name a dead node for minutes: whoever has just not answered us is not asked again on hearsay
+)
+MAX_SILENT = 256
 MAX_GREETINGS = 16  # nodes that have asked us something and are asked back, at a time
 
 
@@ -66,8 +70,10 @@ class PrivateNode:
         self._seeds = Seeds()
         self._plan = UpkeepPlan(self._random_unit)
         self._calls = Calls(self._send, random_bytes)
-        self._searching = Searching(self._calls, self._first_contacts, self._named, self._lose)
+        self._searching = Searching(self._calls, self._first_contacts, self._named, self._miss)
         self._greeted: set[Endpoint] = set()
+        self._silent: OrderedDict[bytes, float] = OrderedDict()
+        """When each node last failed to answer, oldest first."""
         self._outbox: deque[Transmit] = deque()
         self._events: deque[Stored | Found] = deque()
         self._tickets = 0
@@ -184,8 +190,10 @@ class PrivateNode:
         closest = self._table.closest(target, without=asker)
         return tuple(each.endpoint for each in closest if self._rules.is_candidate(each.endpoint, asker))
 
-    def _named(self, answer: Message, source: Endpoint) -> list[Contact]:
-        return [Contact(each, self._key) for each in answer.contacts if self._rules.is_candidate(each, source)]
+    def _named(self, answer: Message, source: Endpoint, now: float) -> list[Contact]:
+        usable = (each for each in answer.contacts if self._rules.is_candidate(each, source))
+        named = (Contact(each, self._key) for each in usable)
+        return [each for each in named if now >= self._silent.get(each.id, -SILENCE_S) + SILENCE_S]
 
     def _first_contacts(self, target: int) -> list[Contact]:
         """Who is asked first: of all that are known the closest, and while nobody is known whoever may be there."""
@@ -196,7 +204,9 @@ class PrivateNode:
         if not len(self._table) and answer.you is not None:
             self._own_id = node_id(answer.you, self._key)  # what is near to us is near to this
             self._table = ContactTable(self._own_id)
-        contact = self._table.find(node_id(source, self._key))
+        id_ = node_id(source, self._key)
+        self._silent.pop(id_, None)
+        contact = self._table.find(id_)
         if contact is not None:
             contact.heard_at = now
             return
@@ -206,8 +216,12 @@ class PrivateNode:
             self._seeds.forget(source)
             self._plan.note_count(len(self._table), now)
 
-    def _lose(self, contact: Contact, now: float) -> None:
+    def _miss(self, contact: Contact, now: float) -> None:
         """Takes it that a node has not answered. It may be there again later."""
+        self._silent[contact.id] = now
+        self._silent.move_to_end(contact.id)
+        if len(self._silent) > MAX_SILENT:
+            self._silent.popitem(last=False)
         known = self._table.find(contact.id)
         if known is None:
             return
@@ -244,7 +258,7 @@ class PrivateNode:
 
     def _checked(self, contact: Contact, answer: Message | None, now: float) -> None:
         if answer is None:
-            self._lose(contact, now)
+            self._miss(contact, now)
 
     def _put_ended(self, ticket: int, search: Search) -> None:
         self._events.append(Stored(ticket, search.kept_count))

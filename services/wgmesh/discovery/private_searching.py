@@ -48,7 +48,7 @@ class Searching:
         self,
         calls: Calls,
         start: Callable[[int], Iterable[Contact]],
-        named: Callable[[Message, Endpoint], Iterable[Contact]],
+        named: Callable[[Message, Endpoint, float], Iterable[Contact]],
         failed: Callable[[Contact, float], None],
     ) -> None:
         self._calls = calls
@@ -103,7 +103,7 @@ class Searching:
             running.lookup.failed(contact)
         else:
             running.lookup.answered(contact)
-            running.lookup.learn(self._named(answer, contact.endpoint))
+            running.lookup.learn(self._named(answer, contact.endpoint, now))
             if answer.value:
                 running.search.found[answer.value] = None
         if running in self._running and not running.is_storing:
