@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from wgmesh.core.addressing import claimed_nonce, mesh_ipv4_network
 from wgmesh.core.keyschedule import derive
 from wgmesh.core.model import (
-    DiscoveryLayer,
     Endpoint,
     LayerState,
     Notice,
@@ -29,16 +28,17 @@ from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.announcer import Announcer
 from wgmesh.discovery.candidates import HEARD_FRESH_S, LAN_FRESH_S
-from wgmesh.discovery.comparing import GOSSIP, Comparing
+from wgmesh.discovery.comparing import Comparing
 from wgmesh.discovery.directory import Directory
 from wgmesh.discovery.events import DatagramRejected, Event, PairKeysWanted
 from wgmesh.discovery.exchange import Purpose
-from wgmesh.discovery.finding import DHT, Finding
+from wgmesh.discovery.finding import Finding
 from wgmesh.discovery.gate import Gate
-from wgmesh.discovery.greetings import EXCHANGE, STATIC, Greetings
+from wgmesh.discovery.greetings import Greetings
 from wgmesh.discovery.inbox import Inbox, Rejected, Rejection
 from wgmesh.discovery.lan import LanInterface
-from wgmesh.discovery.lan_hearing import LAN
+from wgmesh.discovery.layers import Layers
+from wgmesh.discovery.leaving import say_goodbye
 from wgmesh.discovery.mainline import MainlineEvent
 from wgmesh.discovery.mapping import ExchangeMapping
 from wgmesh.discovery.meeting import Meeting
@@ -50,9 +50,8 @@ from wgmesh.discovery.roster import Roster
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.discovery.state import DiscoveryState
 from wgmesh.discovery.tombstones import Departure
+from wgmesh.discovery.upstream_gossip import UpstreamGossip
 
-GOSSIP_INTERVAL_S = 10.0  # upstream's (protocol notes, section 13)
-NAMED_MAX = 5  # a layer's detail is one line
 NOTICE_S = 5.0  # what the operator should know is not worth a look at each datagram
 SWEEP_GAP_S = 1.0  # expiry is not worth more than one look at the table a second
 
@@ -78,7 +77,6 @@ class DiscoveryCore:
         announcer = Announcer(keys.gossip_key, rules, boot, randomness.random_bytes, pair_keys.get, table.rotation)
         self._settings = settings
         self._keys = keys
-        self._random_unit = randomness.random_unit
         self._state = DiscoveryState(
             announcer, table, pair_keys, rules, keys.gossip_port, randomness.random_unit, settings.punching
         )
@@ -93,11 +91,6 @@ class DiscoveryCore:
         self._reception = Reception(
             self._state, inbox, self._roster, self._greetings, self._comparing, self._meeting, settings.gossip
         )
-        self._layers = {
-            GOSSIP: (LayerState.RUNNING, "upstream's too" if settings.gossip else ""),
-            STATIC: (LayerState.RUNNING if settings.static_peers else LayerState.DISABLED, ""),
-            DHT: (LayerState.DISABLED, "switched off"),
-        }
         self._mapping = ExchangeMapping(randomness.random_bytes)
         self._finding: Finding | None = None
         if settings.uses_mainline:
@@ -111,8 +104,10 @@ class DiscoveryCore:
             self._directory = Directory(
                 self._state, self._roster, settings.secret, randomness.random_unit, randomness.random_bytes
             )
+        dht = self._finding or self._directory
+        self._layers = Layers(settings, self._state, None if dht is None else dht.layer)
         self._interfaces: tuple[LanInterface, ...] = ()
-        self._gossip_at: float | None = None
+        self._upstream_gossip = UpstreamGossip(self._state, self._greetings, randomness.random_unit)
         self._sweep_at: float | None = None
         self._notices: tuple[Notice, ...] = ()
         self._noticed_at = float("-inf")
@@ -153,8 +148,8 @@ class DiscoveryCore:
                 state.refreshes.ensure(proof.public_key, now)
         for record in fresh:
             self._comparing.greet(record, now)
-        if self._gossip_at is None and self._settings.gossip:
-            self._gossip_at = now + GOSSIP_INTERVAL_S
+        if self._settings.gossip:
+            self._upstream_gossip.begin(now)
         self._settle(now)
 
     def set_interfaces(self, interfaces: Iterable[LanInterface], now: float) -> None:
@@ -180,8 +175,7 @@ class DiscoveryCore:
 
     def set_layer(self, name: str, state: LayerState, detail: str, now: float) -> None:
         """Sets how a layer fares, as the shell sees it."""
-        if self._layers.get(name) != (state, detail):
-            self._layers[name] = (state, detail)
+        if self._layers.set(name, state, detail):
             self._publish(now)
 
     def set_stun_servers(self, endpoints: Sequence[Endpoint], now: float) -> None:
@@ -261,18 +255,8 @@ class DiscoveryCore:
 
     def set_banned(self, keys: AbstractSet[PublicKey], now: float) -> None:
         """Makes these keys all that are banned."""
-        state = self._state
-        added, freed = keys - state.banned, state.banned - keys
-        if not added and not freed:
-            return
-        state.banned.difference_update(freed)
-        state.banned.update(added)
-        for key in freed:
-            state.tombstones.revive(key)
-        for key in added:
-            self._roster.depart(key, Departure.BANNED, now)
-            state.contacts.drop_peer(key)
-        self._publish(now)
+        if self._roster.set_banned(keys, now):
+            self._publish(now)
 
     def goodbye(self, now: float) -> None:
         """Tells every peer that we leave, unless our tunnels stay, and falls silent."""
@@ -282,19 +266,7 @@ class DiscoveryCore:
         if self._settings.keep_interface:
             self._has_left = True
             return
-        for interface in state.lan.interfaces:  # neighbours that have heard us may not have reached us yet
-            state.outbox.send(Transmit(state.announcer.goodbye(now), self._group(), interface.channel))
-        told = set()
-        for record in state.table.records():
-            address = self._greetings.control_address(record, now)
-            if record.is_proven(now) and record.control_endpoint is None:
-                address = self._greetings.tunnel_address(record)
-            if address is not None:
-                told.add(address)
-                state.outbox.send(Transmit(state.announcer.goodbye(now, record.key), address))
-        for target in state.exchange.targets():  # who was asked may know us by now
-            if target not in told and not state.rules.is_in_mesh(target.host):
-                state.outbox.send(Transmit(state.announcer.goodbye(now), target))
+        say_goodbye(state, self._greetings, self._group(), now)
         self._has_left = True
 
     # The contract of DatagramCore
@@ -366,7 +338,7 @@ class DiscoveryCore:
                 state.refreshes.poll_timeout(),
                 state.gossip.poll_timeout(),
                 self._meeting.poll_timeout(),
-                self._gossip_at,
+                self._upstream_gossip.poll_timeout(),
                 None if self._finding is None else self._finding.poll_timeout(),
                 None if self._directory is None else self._directory.poll_timeout(),
             ]
@@ -379,7 +351,7 @@ class DiscoveryCore:
         return PeersSnapshot(
             revision=state.outbox.revision,
             peers=state.table.peers(self._now),
-            layers=tuple(self._layer(name) for name in (LAN, EXCHANGE, GOSSIP, STATIC, "cache", DHT)),
+            layers=self._layers.all(),
             description=state.announcer.description,
             exchange_port=state.exchange_port,
             observed_endpoints=tuple(seen for seen, _ in Counter(each.endpoint for each in witnesses).most_common()),
@@ -406,19 +378,7 @@ class DiscoveryCore:
             self._finding.handle_timeout(now)
         if self._directory is not None:
             self._directory.handle_timeout(now)
-        if self._gossip_at is not None and now >= self._gossip_at:
-            self._gossip_at = now + GOSSIP_INTERVAL_S
-            self._gossip_upstream(now)
-
-    def _gossip_upstream(self, now: float) -> None:
-        """Pushes a list to one of upstream's peers, as they do among themselves."""
-        state = self._state
-        proven = [record for record in state.table.records() if record.is_proven(now) and not record.facts.native]
-        if not proven or not state.announcer.own_candidates():
-            return
-        record = proven[min(int(self._random_unit() * len(proven)), len(proven) - 1)]
-        to = self._greetings.tunnel_address(record)
-        state.outbox.send(Transmit(state.announcer.announce(to, now, self._greetings.known_to(record.key)), to))
+        self._upstream_gossip.handle_timeout(now)
 
     def _settle(self, now: float) -> None:
         """Ends one input: says what is due, and publishes what has changed."""
@@ -444,20 +404,3 @@ class DiscoveryCore:
     def _publish(self, now: float) -> None:
         self._state.outbox.publish()
         self._settle(now)
-
-    def _strays(self) -> str:
-        """Who claims a mesh address outside our mesh network: most likely started with another subnet (BUG 4)."""
-        records = self._state.table.records()
-        keys = [each.key.short for each in records if not self._state.rules.is_in_mesh(each.facts.mesh_ipv4)]
-        return ", ".join(sorted(keys)[:NAMED_MAX])
-
-    def _layer(self, name: str) -> DiscoveryLayer:
-        state, detail = self._layers.get(name, (LayerState.RUNNING, ""))
-        if name == DHT and self._finding is not None:
-            state, detail = self._finding.layer()
-        if name == DHT and self._directory is not None:
-            state, detail = self._directory.layer()
-        if name == EXCHANGE and (strays := self._strays()):
-            problem = f"{strays}: other mesh addresses than ours, see --mesh-subnet"
-            state, detail = LayerState.DEGRADED, "; ".join(filter(None, (detail, problem)))
-        return DiscoveryLayer(name, state, detail, self._state.heard_at.get(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from wgmesh.core.advertised import AdvertisedEndpoint
 from wgmesh.core.announcement import Announcement, KnownPeer
@@ -149,6 +150,19 @@ class Roster:
             return False
         self._bury(key, reason, now, left_at)
         return True
+
+    def set_banned(self, keys: AbstractSet[PublicKey], now: float) -> bool:
+        """Makes these keys all that are banned. Whether that is another set than before."""
+        state = self._state
+        added, freed = keys - state.banned, state.banned - keys
+        state.banned.difference_update(freed)
+        state.banned.update(added)
+        for key in freed:
+            state.tombstones.revive(key)
+        for key in added:
+            self.depart(key, Departure.BANNED, now)
+            state.contacts.drop_peer(key)
+        return bool(added or freed)
 
     def expire(self, now: float) -> None:
         """Removes the peers that neither speak nor carry traffic."""
