@@ -6,7 +6,9 @@ import asyncio
 from contextlib import closing
 
 from wgmesh.client.wireguard import WireGuardClient
+from wgmesh.core.addressing import mesh_ipv4_network
 from wgmesh.core.keyschedule import derive
+from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.io.agreeing import Agreeing
 from wgmesh.discovery.io.banning import Banning
 from wgmesh.discovery.io.cache_store import CacheStore
@@ -49,6 +51,8 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
             ]
             if settings.uses_mainline:
                 work.append(tasks.create_task(_run_mainline(shell, settings, station)))
+            if settings.private_dht:
+                work.append(tasks.create_task(_run_private(shell, settings, station)))
             await shell.stopping.wait()
             station.close()
             await station.save_cache(store)
@@ -71,3 +75,21 @@ async def _run_mainline(shell: Shell, settings: DiscoverySettings, station: Stat
                     runner.listen(hosts)
         finally:
             await runner.save()
+
+
+async def _run_private(shell: Shell, settings: DiscoverySettings, station: Station) -> None:
+    """Keeps a node in the private DHT until cancelled."""
+    from wgmesh.discovery.io.private_runner import PrivateRunner  # kademlia only where it is used
+
+    keys = derive(settings.secret)
+    runner = PrivateRunner(
+        keys.private_dht_key,
+        station.judge_private,
+        AddressRules((mesh_ipv4_network(keys, settings.mesh_subnet), keys.ipv6_network), settings.ipv6),
+        settings.private_nodes_path,
+        shell.log,
+        station.note_private_nodes,
+        station.take_private,
+    )
+    station.on_dht_request = runner.ask
+    await runner.run(keys.dht_port, settings.private_dht)

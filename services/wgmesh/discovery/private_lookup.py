@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from wgmesh.discovery.private_contacts import Contact, spread
+from wgmesh.discovery.private_contacts import Contact, K, spread
 
 ALPHA = 3  # kademlia's concurrency
 SLOW_S = 0.25  # more than a round trip across an ocean
@@ -45,9 +45,11 @@ class Lookup:
 
     def next_contacts(self, now: float) -> list[Contact]:
         """Returns whom to ask now, and takes it that they are asked."""
-        quick = sum(state is _State.ASKED and now < self._asked_at[id_] + SLOW_S for id_, state in self._states.items())
+        asked = [self._asked_at[id_] for id_, state in self._states.items() if state is _State.ASKED]
+        quick = sum(now < asked_at + SLOW_S for asked_at in asked)
         asking = []
-        for contact in self._shortlist():
+        # Slow ones may be dead, and those who would take their places then are asked already.
+        for contact in self._shortlist(K + len(asked) - quick):
             if quick >= ALPHA or len(self._asked_at) >= MAX_ASKED:
                 break
             if self._states[contact.id] is _State.NEW:
@@ -67,7 +69,7 @@ class Lookup:
         """Whether all that matter have answered, or time is up. Ask `next_contacts` first."""
         if now >= self.deadline:
             return True
-        states = {self._states[contact.id] for contact in self._shortlist()}
+        states = {self._states[contact.id] for contact in self._shortlist(K)}
         if _State.ASKED in states:
             return False
         return _State.NEW not in states or len(self._asked_at) >= MAX_ASKED
@@ -87,6 +89,6 @@ class Lookup:
             (self._contacts[id_] for id_, state in self._states.items() if state is _State.ANSWERED), self.target
         )
 
-    def _shortlist(self) -> list[Contact]:
+    def _shortlist(self, count: int) -> list[Contact]:
         alive = (self._contacts[id_] for id_, state in self._states.items() if state is not _State.FAILED)
-        return spread(alive, self.target)
+        return spread(alive, self.target, count)
