@@ -122,7 +122,7 @@ def test_whatever_answers_and_fails_it_ends_and_only_who_answered_is_found(count
         waiting += lookup.next_contacts(now)
         if lookup.is_done(now):
             break
-        if waiting and data.draw(st.booleans()):
+        if data.draw(st.booleans()) and waiting:
             contact = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
             if data.draw(st.booleans()):
                 lookup.answered(contact)
