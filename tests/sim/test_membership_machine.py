@@ -26,7 +26,7 @@ from wgmesh.node.composition import Composer, World
 from wgmesh.sim.member import SimMember
 from wgmesh.sim.swarm import Swarm, SwarmSettings
 
-EXAMPLES = int(os.environ.get("WGMESH_MACHINE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("WGMESH_MACHINE_EXAMPLES", "30"))
 STEPS = 20
 MEMBERS_MAX = 6
 SUBNET = ipaddress.IPv4Network("10.99.0.0/27")  # so small that addresses clash
@@ -37,7 +37,7 @@ GOODBYE_S = 10.0  # until everybody in reach has heard it
 # Sessions die 180 s after the last packet, silent peers are dropped after 600 s; looks come with some slack.
 SILENCE_S = 900.0
 
-pytestmark = pytest.mark.timeout(2 * EXAMPLES)
+pytestmark = pytest.mark.timeout(max(120, 2 * EXAMPLES))
 
 choices = st.integers(0, 2**16)
 
