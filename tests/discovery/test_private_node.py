@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wgmesh.core.datagram_seal import MAX_DATAGRAM_BYTES, NONCE_BYTES, seal
+from wgmesh.core.datagram_seal import MAX_DATAGRAM_BYTES, NONCE_BYTES, seal, unseal
 from wgmesh.core.model import Endpoint
 from wgmesh.discovery.address_rules import AddressRules
-from wgmesh.discovery.private_door import REJECTED_BURST
-from wgmesh.discovery.private_message import Kind, Message, encode
+from wgmesh.discovery.private_door import REJECTED_BURST, REQUEST_BURST
+from wgmesh.discovery.private_message import Kind, Message, decode, encode
 from wgmesh.discovery.private_node import MAX_GREETINGS, Found, PrivateNode, Stored
 from wgmesh.discovery.private_searching import MAX_SEARCHES, MAX_WAITING
 from wgmesh.discovery.private_seeds import encode_nodes
@@ -48,6 +48,8 @@ class Net:
         self.events: list[Stored | Found] = []
         self.sent: list[tuple[float, Endpoint, Endpoint, bytes]] = []
         self.random = random.Random(1)
+        self.cut: set[Endpoint] = set()
+        """Whose links are down."""
         self._loss = loss
         self._flying: list[tuple[float, int, bytes, Endpoint, Endpoint]] = []
 
@@ -102,7 +104,7 @@ class Net:
     def _step(self) -> None:
         while self._flying and self._flying[0][0] <= self.now:
             _, _, data, source, to = heapq.heappop(self._flying)
-            if to in self.nodes and self.random.random() >= self._loss:
+            if to in self.nodes and not {source, to} & self.cut and self.random.random() >= self._loss:
                 self.nodes[to].handle_datagram(data, source, self.now)
         for node in list(self.nodes.values()):
             due_at = node.poll_timeout()
@@ -264,24 +266,57 @@ def test_a_state_of_another_mesh_or_a_damaged_one_is_left_out() -> None:
 def test_one_whose_link_was_down_finds_the_mesh_again() -> None:
     net = Net()
     nodes = net.mesh(8)
-    (away,) = [net.nodes.pop(at(5))]
-    others, net.nodes = net.nodes, {at(5): away}
-    net.run(2 * HOUR_S)
-    assert away.node_count == 0
-    net.nodes = {**others, at(5): away}
+    net.cut.add(at(5))
+    net.run(3 * HOUR_S)
+    assert {node.node_count for node in nodes} == {0, 6}
+    net.cut.clear()
+    del net.nodes[at(0)]  # by which all had entered
     net.run(250.0)
 
-    assert away.node_count == 7
-    assert nodes[5] is away
+    assert nodes[5].node_count == 6
 
 
-def test_dead_nodes_are_forgotten_without_anybody_asking_for_values() -> None:
+def test_dead_nodes_are_forgotten_also_by_those_who_never_ask_near_them() -> None:
     net = Net()
-    nodes = net.mesh(8)
+    net.mesh(24)
     del net.nodes[at(3)]
-    net.run(2 * HOUR_S)
+    net.run(2.5 * HOUR_S)
 
-    assert nodes[0].node_count == 6
+    assert max(node.node_count for node in net.nodes.values()) == 22
+
+
+def test_a_request_that_got_lost_is_sent_once_more() -> None:
+    net = Net()
+    net.join(1, [at(0)])
+    net.run(0.5)
+
+    assert [round(sent_at - START, 1) for sent_at, *_ in net.sent] == [0.0, 0.4]
+
+
+def test_an_answer_counts_only_from_where_it_was_asked() -> None:
+    net = Net()
+    node = net.join(1, [at(0)])
+    net.run(0.0)
+    asked = decode(unseal(net.sent[0][3], KEY, net.now).payload)
+    answer = encode(Message(Kind.PONG, asked.id, you=at(1)))
+
+    node.handle_datagram(seal(answer, KEY, bytes(NONCE_BYTES), net.now), at(7), net.now)
+    assert node.node_count == 0
+    node.handle_datagram(seal(answer, KEY, b"\x01" * NONCE_BYTES, net.now), at(0), net.now)
+    assert node.node_count == 1
+
+
+def test_one_host_gets_no_more_answers_than_its_share() -> None:
+    net = Net()
+    node = net.join(0)
+    for number in range(2 * REQUEST_BURST):
+        node.handle_datagram(a_request(Kind.FIND_VALUE, number), at(1), net.now)
+    node.handle_datagram(a_request(Kind.FIND_VALUE, 2 * REQUEST_BURST), at(2), net.now)
+    net.run(0.0)
+
+    answers = [to for _, _, to, _ in net.sent]
+    assert answers.count(at(1)) == REQUEST_BURST + 1, "and the greeting"
+    assert answers.count(at(2)) == 2
 
 
 def test_its_own_address_among_the_bootstrap_nodes_does_no_harm() -> None:
