@@ -16,6 +16,8 @@ from wgmesh.discovery.directory_plan import (
     MISSED_MAX,
     READ_CONTENT_S,
     READ_FAST_S,
+    READ_S,
+    SLOTS_AT_A_TIME,
     STORE_S,
     DirectoryPlan,
     Read,
@@ -58,8 +60,16 @@ def test_the_roster_is_read_fast_until_somebody_is_found() -> None:
     assert len(set(reads)) >= FAST_FOR_S / READ_FAST_S
     assert len(reads) == len(set(reads)) * 2 * ROSTER_SLOTS
     run(plan, START + 120, 120.0, proven=5)
-    content = {at for at, each in run(plan, START + 240, 1200.0, proven=5) if isinstance(each, Read)}
-    assert len(content) <= 1200.0 / READ_CONTENT_S + 1
+    content = [at for at, each in run(plan, START + 240, 1200.0, proven=5) if isinstance(each, Read)]
+    assert len(set(content)) <= 1200.0 / READ_CONTENT_S + 1
+    assert len(content) == len(set(content)) * SLOTS_AT_A_TIME
+
+
+def test_who_knows_somebody_reads_the_whole_roster_by_and_by() -> None:
+    plan = DirectoryPlan(epoch, random.Random(1).random)
+    plan.start(START + 60)
+    reads = {each.name for _, each in run(plan, START + 60, READ_S * ROSTER_SLOTS / SLOTS_AT_A_TIME, proven=1)}
+    assert reads >= {EPOCH.roster_name(slot) for slot in range(ROSTER_SLOTS)}
 
 
 def test_members_that_cannot_be_reached_are_looked_for_few_at_a_time_and_all_in_turn() -> None:

@@ -6,7 +6,6 @@ import heapq
 import ipaddress
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from wgmesh.core.model import Endpoint
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.private_door import REJECTED_BURST, REQUEST_BURST
 from wgmesh.discovery.private_message import Kind, Message, decode, encode
-from wgmesh.discovery.private_node import MAX_GREETINGS, Found, PrivateNode, Stored
+from wgmesh.discovery.private_node import MAX_GREETINGS, Found, NodesChanged, PrivateNode, Stored
 from wgmesh.discovery.private_searching import MAX_SEARCHES, MAX_WAITING
 from wgmesh.discovery.private_seeds import encode_nodes
 
@@ -46,6 +45,8 @@ class Net:
         self.now = START
         self.nodes: dict[Endpoint, PrivateNode] = {}
         self.events: list[Stored | Found] = []
+        self.told_counts: dict[Endpoint, int] = {}
+        """The last number of nodes that each has told of."""
         self.sent: list[tuple[float, Endpoint, Endpoint, bytes]] = []
         self.random = random.Random(1)
         self.cut: set[Endpoint] = set()
@@ -117,7 +118,10 @@ class Net:
             while (transmit := node.poll_transmit()) is not None:
                 self.deliver(transmit.data, endpoint, transmit.to)
             while (event := node.poll_event()) is not None:
-                self.events.append(replace(event))
+                if isinstance(event, NodesChanged):
+                    self.told_counts[endpoint] = event.count
+                else:
+                    self.events.append(event)
 
 
 def a_request(kind: Kind, nonce: int = 1, now: float = START) -> bytes:
@@ -129,6 +133,7 @@ def a_request(kind: Kind, nonce: int = 1, now: float = START) -> bytes:
 def test_all_of_a_small_mesh_know_each_other_although_they_start_at_once() -> None:
     net = Net()
     assert [node.node_count for node in net.mesh(8)] == [7] * 8
+    assert list(net.told_counts.values()) == [7] * 8
 
 
 def test_a_value_is_found_by_everybody_and_kept_by_eight() -> None:
@@ -167,6 +172,7 @@ def test_after_half_has_died_a_value_is_found_within_two_seconds_and_soon_at_onc
         asked_at = net.now
         assert net.get(nodes[15]) == (b"value",)
         assert net.now - asked_at < within_s
+    assert net.told_counts[at(15)] == net.nodes[at(15)].node_count
 
 
 def test_values_that_differ_are_all_found_and_the_own_one_first() -> None:

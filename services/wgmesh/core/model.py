@@ -48,6 +48,9 @@ class PublicKey:
         """The first 8 characters: enough to tell peers apart in a log, not enough to use."""
         return self.text[:8]
 
+    def __hash__(self) -> int:
+        return hash(self.raw)  # keys are looked up more often than anything else, and tuples cost
+
     def __lt__(self, other: PublicKey) -> bool:
         return self.text < other.text
 
@@ -108,6 +111,9 @@ class Endpoint:
         elif ":" in host:
             raise ValueError(f"an IPv6 address before a port stands in brackets: {text!r}")
         return cls.of(host, int(port))
+
+    def __hash__(self) -> int:
+        return hash((int(self.host), self.port))  # an address hashes by its hexadecimal text, ten times as slow
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if self.host.version == 6 else f"{self.host}:{self.port}"

@@ -15,11 +15,14 @@ from wgmesh.core.model import PublicKey
 STORE_S = 1800.0  # values live two hours
 STORE_GAP_S = 10.0  # between two versions
 AFTER_THE_HOUR_S = 60.0  # all members renew within the first minute of an hour, and not at one instant
-READ_FAST_S = 2.0  # until somebody is found, as somebody waits for it
+READ_FAST_S = 2.0  # the whole roster until somebody is found, as somebody waits for it
 FAST_FOR_S = 60.0
-READ_S = 60.0
-READ_CONTENT_S = 300.0  # gossip tells of everybody; the roster is for partitions that nobody else mends
+READ_S = 30.0
+# Once somebody is proven, gossip tells of everybody, and the roster is for partitions that nobody else mends: some of
+# its slots by turns. All of them together are 90 KB in a mesh of eight.
+READ_CONTENT_S = 300.0
 CONTENT_PEERS = 3
+SLOTS_AT_A_TIME = 2
 MISSED_S = 60.0  # between two looks for members that are known and do not answer
 MISSED_MAX = 8  # at a time
 
@@ -53,6 +56,7 @@ class DirectoryPlan:
         self._missed_at = float("inf")
         self._stored_at = float("-inf")
         self._turn = 0
+        self._slot = 0
 
     @property
     def stored_at(self) -> float | None:
@@ -97,7 +101,7 @@ class DirectoryPlan:
                 requests += [Store(epoch, name) for name in names]
         if now >= self._read_at:
             self._read_at = now + self._pause_s(now, proven_count)
-            requests += [Read(epoch.roster_name(slot)) for epoch in self.epochs(now) for slot in range(ROSTER_SLOTS)]
+            requests += self._roster(now, is_alone=not proven_count)
         if now >= self._missed_at:
             self._missed_at = now + MISSED_S
             requests += [Read(self.epochs(now)[0].member_name(key)) for key in self._some(sorted(missed))]
@@ -108,10 +112,18 @@ class DirectoryPlan:
             return None
         return min(self._store_at, self._read_at, self._missed_at, (self._hour + 1) * HOUR_S)
 
+    def _roster(self, now: float, *, is_alone: bool) -> list[Read]:
+        this_hour, last_hour = self.epochs(now)
+        if is_alone:
+            return [Read(epoch.roster_name(slot)) for epoch in (this_hour, last_hour) for slot in range(ROSTER_SLOTS)]
+        slots = [(self._slot + step) % ROSTER_SLOTS for step in range(SLOTS_AT_A_TIME)]
+        self._slot = (self._slot + SLOTS_AT_A_TIME) % ROSTER_SLOTS
+        return [Read(this_hour.roster_name(slot)) for slot in slots]
+
     def _pause_s(self, now: float, proven_count: int) -> float:
         assert self._started_at is not None
         if not proven_count:
-            return READ_FAST_S if now - self._started_at < FAST_FOR_S else READ_S / 2
+            return READ_FAST_S if now - self._started_at < FAST_FOR_S else READ_S
         return READ_CONTENT_S if proven_count >= CONTENT_PEERS else READ_S
 
     def _some(self, keys: list[PublicKey]) -> list[PublicKey]:

@@ -29,11 +29,16 @@ from wgmesh.discovery.private_seeds import Seeds, decode_nodes, encode_nodes
 from wgmesh.discovery.private_store import Judge, PrivateStore
 from wgmesh.discovery.private_upkeep import MAX_CHECKED, SILENT_S, Upkeep, UpkeepPlan
 
-SILENCE_S = (
-    60.0  # others may name a dead node for minutes: whoever has just not answered us is not asked again on hearsay
-)
+SILENCE_S = 60.0  # others may name a dead node for minutes: who has just not answered us is not asked on hearsay
 MAX_SILENT = 256
 MAX_GREETINGS = 16  # nodes that have asked us something and are asked back, at a time
+
+
+@dataclass(frozen=True, slots=True)
+class NodesChanged:
+    """How many other nodes are known that have answered."""
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class PrivateNode:
         self._silent: OrderedDict[bytes, float] = OrderedDict()
         """When each node last failed to answer, oldest first."""
         self._outbox: deque[Transmit] = deque()
-        self._events: deque[Stored | Found] = deque()
+        self._events: deque[NodesChanged | Stored | Found] = deque()
         self._tickets = 0
         self.sent_bytes = 0
         """Of datagrams, without the headers of IP and UDP."""
@@ -164,7 +169,7 @@ class PrivateNode:
     def poll_transmit(self) -> Transmit | None:
         return self._outbox.popleft() if self._outbox else None
 
-    def poll_event(self) -> Stored | Found | None:
+    def poll_event(self) -> NodesChanged | Stored | Found | None:
         return self._events.popleft() if self._events else None
 
     def poll_timeout(self) -> float | None:
@@ -214,7 +219,7 @@ class PrivateNode:
             group = host_group(source)
             self._hosts[group] = self._hosts.get(group, 0) + 1
             self._seeds.forget(source)
-            self._plan.note_count(len(self._table), now)
+            self._note_count(now)
 
     def _miss(self, contact: Contact, now: float) -> None:
         """Takes it that a node has not answered. It may be there again later."""
@@ -231,7 +236,11 @@ class PrivateNode:
         if not self._hosts[group]:
             del self._hosts[group]
         self._seeds.remember([known.endpoint])
+        self._note_count(now)
+
+    def _note_count(self, now: float) -> None:
         self._plan.note_count(len(self._table), now)
+        self._events.append(NodesChanged(len(self._table)))
 
     def _greet(self, source: Endpoint, now: float) -> None:
         """Asks who has asked us something, since only who answers is a contact."""

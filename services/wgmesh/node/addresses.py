@@ -2,7 +2,8 @@
 
 A claim that follows from the claimant's key beats one that does not, so that nobody takes an address by merely naming
 it. Of two that follow the bytewise smaller key wins, as upstream decides; of two others the one that was here first,
-since nobody moves whom he does not know. The loser gets no packets for the address until it has moved. A node that is the loser itself moves to the next derivation that nobody claims.
+since nobody moves whom he does not know. The loser gets no packets for the address until it has moved. A node that is
+the loser itself moves to the next derivation that nobody claims.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from wgmesh.core.errors import NotReady
 from wgmesh.core.model import Endpoint
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.io.sockets import open_exchange_socket
-from wgmesh.discovery.private_node import Found, PrivateNode, Stored
+from wgmesh.discovery.private_node import Found, NodesChanged, PrivateNode, Stored
 from wgmesh.discovery.private_store import Judge
 from wgmesh.runtime.datagram import DatagramDriver
 
@@ -32,14 +32,17 @@ class PrivateDht:
         random_bytes: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.time,
         rules: AddressRules | None = None,
+        on_nodes: Callable[[int], None] | None = None,
     ) -> None:
         """`key` is the mesh's `private_dht_key`; `judge` says which value may take another's place, and never raises.
 
-        `clock` gives Unix seconds. `rules` keep addresses inside the tunnel out.
+        `clock` gives Unix seconds. `rules` keep addresses inside the tunnel out. `on_nodes` gets each new number of
+        nodes.
         """
         self._clock = clock
         self._node = PrivateNode(key, judge, random_bytes, rules)
-        self._driver: DatagramDriver[Stored | Found] | None = None
+        self._driver: DatagramDriver[NodesChanged | Stored | Found] | None = None
+        self._on_nodes = on_nodes
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._port = 0
         self._is_closed = False
@@ -116,7 +119,7 @@ class PrivateDht:
             if not future.done():
                 future.set_exception(NotReady("The private DHT was closed."))
 
-    def _running(self) -> DatagramDriver[Stored | Found]:
+    def _running(self) -> DatagramDriver[NodesChanged | Stored | Found]:
         if self._driver is None or self._is_closed:
             raise NotReady("The private DHT is not running.")
         return self._driver
@@ -136,7 +139,11 @@ class PrivateDht:
         finally:
             self._waiting.pop(ticket, None)
 
-    def _hear(self, event: Stored | Found) -> None:
+    def _hear(self, event: NodesChanged | Stored | Found) -> None:
+        if isinstance(event, NodesChanged):
+            if self._on_nodes is not None:
+                self._on_nodes(event.count)
+            return
         future = self._waiting.get(event.ticket)
         if future is not None and not future.done():
             future.set_result(event.count if isinstance(event, Stored) else event.values)

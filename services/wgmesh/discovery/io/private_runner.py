@@ -22,8 +22,7 @@ from wgmesh.runtime.logs import BoundLogger
 from wgmesh.runtime.resolver import Lookup, Resolver, look_up
 
 REQUESTS_MAX = 128  # what waits; a round of the roster is 32
-WORKERS = 8  # look-ups at a time
-COUNT_S = 0.5
+WORKERS = 32  # look-ups at a time, as many as the node runs: a round of the roster waits for dead nodes once
 SAVE_FIRST_S = 10.0
 SAVE_S = 120.0
 FILE_BYTES_MAX = 256 * 1024
@@ -46,7 +45,7 @@ class PrivateRunner:
         lookup: Lookup = look_up,
     ) -> None:
         """`on_nodes` gets how many nodes are known and our port, `on_values` what was read under a name."""
-        self._dht = PrivateDht(key, judge, rules=rules)
+        self._dht = PrivateDht(key, judge, rules=rules, on_nodes=self._count)
         self._nodes_path = nodes_path
         self._log = log
         self._on_nodes = on_nodes
@@ -67,9 +66,9 @@ class PrivateRunner:
         literal, names = _split(bootstrap)
         self._restore()
         await self._dht.start(port, literal)
+        self._count(self._dht.node_count)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._count())
                 tasks.create_task(self._keep_nodes())
                 for _ in range(WORKERS):
                     tasks.create_task(self._work())
@@ -93,10 +92,8 @@ class PrivateRunner:
             if values:
                 self._on_values(request.name, values)
 
-    async def _count(self) -> None:
-        while True:
-            self._on_nodes(self._dht.node_count, self._dht.port)
-            await asyncio.sleep(COUNT_S)
+    def _count(self, count: int) -> None:
+        self._on_nodes(count, self._dht.port)
 
     async def _keep_nodes(self) -> None:
         await asyncio.sleep(SAVE_FIRST_S)
@@ -125,14 +122,15 @@ class PrivateRunner:
             self._log.warning("dht nodes not read", path=str(self._nodes_path), reason=error.strerror)
 
     async def _resolve(self, name: tuple[str, int]) -> None:
-        for pause_s in delays(RESOLVE_FIRST_S, RESOLVE_LAST_S, random.random):
+        """Keeps asking: an address may change, and one that is known already costs nothing."""
+        pauses = delays(RESOLVE_FIRST_S, RESOLVE_LAST_S, random.random)
+        for pause_s in pauses:
             try:
                 self._dht.add_nodes(await self._resolver.resolve(*name))
+                pause_s = RESOLVE_LAST_S
             except NotReady as error:
                 self._log.debug("dht bootstrap not resolved", reason=str(error))
-                await asyncio.sleep(pause_s)
-                continue
-            return
+            await asyncio.sleep(pause_s)
 
 
 def _split(bootstrap: Sequence[str]) -> tuple[list[Endpoint], list[tuple[str, int]]]:
