@@ -17,7 +17,7 @@ from wgmesh.demo.waiting import wait_for
 
 NODES = 50
 GAP_S = 5.0  # between two starts: a newcomer is work for all others, and they share the processors of one machine
-SETTLE_S = 300.0  # gossip has slowed down to its last pace
+SETTLE_S = 900.0  # gossip has slowed down to its last pace
 MEASURE_S = 300.0
 DAY_S = 86400.0
 TUNNEL_BYTES = 60  # outer IPv4 and UDP headers, and WireGuard's own (paper, section 5.4.6), for a packet in the tunnel
@@ -90,9 +90,11 @@ def _is_complete(node: MeshNode, count: int) -> bool:
 
 _RULES = {
     "exchange": 'oifname != "wg0" udp sport {exchange} ip daddr != 224.0.0.0/4',
+    "exchange_ipv6": 'oifname != "wg0" udp sport {exchange} ip6 daddr != ff00::/8',
     "gossip": 'oifname "wg0" udp sport {exchange}',
     "probes": 'oifname "wg0" tcp sport {probe}',
     "probes_asked": 'oifname "wg0" tcp dport {probe}',
+    "echoes": 'oifname "wg0" meta l4proto {{ icmp, ipv6-icmp }}',
     "multicast": "udp dport {lan}",
     "wireguard": 'oifname != "wg0" udp sport 51820',
 }
@@ -110,9 +112,9 @@ def _counted(host: Host) -> dict[str, float]:
     listed = host.exec("nft", "list", "table", "inet", "lab_counts")
     found = re.findall(r'counter packets (\d+) bytes (\d+) comment "(\w+)"', listed)
     counts = {name: (float(packets), float(size)) for packets, size, name in found}
-    probes = [counts["probes"], counts["probes_asked"]]
+    probes = [counts["probes"], counts["probes_asked"], counts["echoes"]]
     return {
-        "exchange": counts["exchange"][1],
+        "exchange": counts["exchange"][1] + counts["exchange_ipv6"][1],
         "gossip": counts["gossip"][1],
         "gossip_packets": counts["gossip"][0],
         "probes": sum(size for _, size in probes),

@@ -10,6 +10,7 @@ from wgmesh.nat.tunnel_probe import (
     IN_FLIGHT_MAX,
     NOT_ASKED_GAP_S,
     PROBE_GAP_S,
+    PROBE_PACE_S,
     RETRY_GAP_MAX_S,
     ProbeSchedule,
     ProbeTarget,
@@ -80,6 +81,17 @@ def test_a_new_peer_is_probed_at_once_and_then_every_gap() -> None:
     assert probes.take_due(5.1 + PROBE_GAP_S - 0.01) == []
     assert probes.next_due_at() == 5.1 + PROBE_GAP_S
     assert probes.take_due(5.1 + PROBE_GAP_S) == [target(1)]
+
+
+def test_in_a_large_mesh_everybody_has_a_turn_at_one_pace_for_all() -> None:
+    probes = schedule()
+    probes.set_targets([target(number) for number in range(1, 50)], now=0.0)
+    while taken := probes.take_due(0.0):
+        for each in taken:
+            probes.answered(each.public_key, 0.0)
+
+    assert probes.take_due(49 * PROBE_PACE_S - 0.01) == []
+    assert len(probes.take_due(49 * PROBE_PACE_S)) == IN_FLIGHT_MAX
 
 
 def test_failures_back_off_to_the_limit_and_an_answer_ends_it() -> None:

@@ -1,7 +1,7 @@
 """Gossip between our own nodes: when to compare views, with whom, and what to answer.
 
 Rounds go to ceil(log2 N)+1 peers with a fresh tunnel (weaknesses 6). While there is news they come every second or so
-and carry it; a mesh at rest compares summaries every three minutes. Nothing here decides what is believed.
+and carry it; a mesh at rest compares summaries every five minutes. Nothing here decides what is believed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from wgmesh.discovery.gossip_view import bucket_count, compare, differing, summa
 HOT_S = 1.0  # between rounds that carry news
 HOT_PER_MEMBER_S = 0.01  # and this for each member, since in a large mesh everybody hears many rounds
 FIRST_CALM_S = 10.0  # upstream's interval, for the first round after the news
-# A mesh of 50 at rest may cost 3 MB of control traffic a day: 7 summaries of about 450 bytes every three minutes are
-# 1.5 MB. What such a round repairs has survived all news, so it is not in a hurry.
-LAST_CALM_S = 180.0
+# A mesh of 50 at rest may cost 3 MB of control traffic a day: 7 summaries of about 450 bytes every five minutes are
+# 1 MB. What such a round repairs has survived all news, so it is not in a hurry.
+LAST_CALM_S = 300.0
 JITTER = 0.2
 NEWS_MAX = 256
 NEWS_A_ROUND = 3  # records that fit beside a summary

@@ -52,7 +52,7 @@ def encapsulate(payload: bytes, source: tuple[IPAddress, int], destination: tupl
     length = UDP_HEADER_BYTES + len(payload)
     pseudo_header = source[0].packed + destination[0].packed + struct.pack("!II", length, UDP_PROTOCOL)
     unsummed = UDP_HEADER.pack(source[1], destination[1], length, 0) + payload
-    checksum = _ones_complement_sum(pseudo_header + unsummed) or 0xFFFF
+    checksum = internet_checksum(pseudo_header + unsummed) or 0xFFFF
     return UDP_HEADER.pack(source[1], destination[1], length, checksum) + payload
 
 
@@ -78,7 +78,8 @@ def decapsulate(segment: bytes) -> tuple[int, int, bytes]:
     return source_port, destination_port, segment[UDP_HEADER_BYTES:length]
 
 
-def _ones_complement_sum(data: bytes) -> int:
+def internet_checksum(data: bytes) -> int:
+    """Returns the checksum of IP, UDP and ICMP (RFC 1071)."""
     padded = data + bytes(len(data) % 2)
     total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:

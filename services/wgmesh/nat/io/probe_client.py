@@ -1,7 +1,9 @@
 """Measures the round trip to each peer through the tunnel.
 
-A probe connects, sends one ping and closes. The server closes idle connections after ten seconds, sooner than the next
-probe, and a connection that is made anew shows that the peer can be *reached*, not that an old one still lives.
+The first probe of a peer connects, sends one ping and closes, which proves its program. Those that follow are an ICMP
+echo, a seventh of the bytes and answered by the kernel; where that stays silent a connection decides. The server closes
+idle connections after ten seconds, sooner than the next probe, and a connection that is made anew shows that the peer
+can be *reached*, not that an old one still lives.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import time
 from collections.abc import Callable, Iterable
 
 from wgmesh.core.model import IPAddress, PublicKey
+from wgmesh.nat.io.echo_client import echo
 from wgmesh.nat.io.mesh_socket import mesh_socket
 from wgmesh.nat.ping_lines import LINE_BYTES_MAX, PING, is_pong
 from wgmesh.nat.tunnel_probe import ProbeSchedule, ProbeTarget
 
 STEP_TIMEOUT_S = 1.2  # protocol notes 17.1: for each of dialling and answer; above one lost SYN (1 s)
 
+UNANSWERED_ECHOES_MAX = 3  # who answers connections but not so many echoes has a firewall, and is not asked so again
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # socket(7), struct linger
 TCP_INFO_MIN_RTT_OFFSET = 148  # tcpi_min_rtt, microseconds
 TCP_INFO_BYTES = TCP_INFO_MIN_RTT_OFFSET + 4
 NO_RTT = 0xFFFFFFFF  # no sample yet, for example because the SYN was repeated
@@ -60,12 +65,14 @@ class ProbeClient:
         self._wake = asyncio.Event()
         self._in_flight: dict[PublicKey, asyncio.Timeout] = {}
         self._last_family: dict[PublicKey, int] = {}  # the family that answered last is tried first
+        self._unanswered_echoes: dict[PublicKey, int] = {}  # in a row, of those whose program has answered
 
     def set_targets(self, targets: Iterable[ProbeTarget]) -> None:
         """Probes exactly these peers from now on."""
         wanted = tuple(targets)
         keys = {target.public_key for target in wanted}
         self._last_family = {key: version for key, version in self._last_family.items() if key in keys}
+        self._unanswered_echoes = {key: count for key, count in self._unanswered_echoes.items() if key in keys}
         self._schedule.set_targets(wanted, self._now())
         for key in self._schedule.outdated():  # its first packet was lost for sure: TCP would repeat it after a second
             deadline = self._in_flight.pop(key, None)
@@ -109,19 +116,36 @@ class ProbeClient:
 
     async def _measure(self, target: ProbeTarget) -> float | None:
         """Returns the round trip time in seconds, or None if no address answered. Raises NotAsked."""
-        preferred = self._last_family.get(target.public_key)
+        key = target.public_key
+        preferred = self._last_family.get(key)
+        routes = sorted(target.routes, key=lambda route: route[1].version != preferred)
+        unanswered = self._unanswered_echoes.get(key, UNANSWERED_ECHOES_MAX)
+        if unanswered < UNANSWERED_ECHOES_MAX:
+            rtt_s = await self._echo(*routes[0])
+            if rtt_s is not None:
+                self._unanswered_echoes[key] = 0
+                return rtt_s
         was_asked = False
-        for own, peer in sorted(target.routes, key=lambda route: route[1].version != preferred):
+        for own, peer in routes:
             try:
                 rtt_s = await ping(own, peer, self._port, self._interface)
             except (OSError, TimeoutError) as error:
                 was_asked = was_asked or not _is_own_fault(error)
                 continue
-            self._last_family[target.public_key] = peer.version
+            self._last_family[key] = peer.version
+            self._unanswered_echoes[key] = self._unanswered_echoes.get(key, -1) + 1
             return rtt_s
+        self._unanswered_echoes.pop(key, None)
         if not was_asked:
             raise NotAsked
         return None
+
+    async def _echo(self, own: IPAddress, peer: IPAddress) -> float | None:
+        try:
+            async with asyncio.timeout(STEP_TIMEOUT_S):
+                return await echo(own, peer, self._interface)
+        except (OSError, TimeoutError):
+            return None  # a connection says what it was
 
     def _now(self) -> float:
         return time.monotonic()
@@ -147,6 +171,7 @@ async def ping(own: IPAddress, peer: IPAddress, port: int, interface: str) -> fl
                     break
                 line += more
             rtt_s = min(time.perf_counter() - started_at, _kernel_rtt_s(connection))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)  # one packet instead of four
     if not is_pong(line):
         raise ConnectionError("what answers at the probe port is no probe server")
     return rtt_s
