@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup system lab-tools kernel-tools demo test check bench proto lock clean
+.PHONY: help setup system lab-tools kernel-tools demo test fuzz check bench proto lock clean
 
 # The system's Python first: the users that the processes run as cannot read one that lies in somebody's home directory.
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
@@ -30,6 +30,12 @@ demo: setup ## three nodes on this machine that ping each other over real tunnel
 test: setup lab-tools kernel-tools ## all tests: unit, simulation, integration, lab (root), kernel (root)
 	@mkdir -p build
 	$(BIN)/pytest --junit-xml=$(REPORT)
+
+# So many seconds for all targets together.
+FUZZ_SECONDS ?= 600
+
+fuzz: setup ## look for inputs that break a rule (FUZZ_SECONDS=600)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 check: setup ## formatting, lint, types, import rules, contract
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ def test_routes_are_normalised_and_repeats_dropped() -> None:
         ("169.254.3.0/24", "link-local"),
         ("224.1.0.0/16", "multicast"),
         ("fe80::/64", "link-local"),
+        ("2001:db8::%eth0/64", "not a network"),
         ("::1/128", "loopback"),
     ],
 )

@@ -88,6 +88,14 @@ def test_a_header_that_claims_more_than_came_is_malformed() -> None:
         stun.decode(bytes.fromhex("0101ffff2112a442") + TRANSACTION + bytes(64))
 
 
+def test_an_error_code_that_is_none_is_passed_over() -> None:
+    """Found by fuzzing: 7 hundreds and 255."""
+    attribute = bytes.fromhex("00090004000007ff")
+    data = bytes.fromhex("011100082112a442") + TRANSACTION + attribute
+
+    assert stun.decode(data).attributes == ()
+
+
 def test_an_address_with_port_zero_is_passed_over() -> None:
     data = bytes.fromhex("0101000c2112a442") + TRANSACTION + bytes.fromhex("0001000800010000c6336409")
 

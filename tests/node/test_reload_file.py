@@ -52,6 +52,22 @@ def test_host_bits_are_cleared_and_a_default_route_is_refused() -> None:
     assert len(request.problems) == 2
 
 
+def test_a_network_on_an_interface_of_this_machine_is_refused() -> None:
+    """Found by fuzzing: no peer could read the announcement."""
+    request = parse_reload_file("advertise-routes=fe52::%eth0/64,2001:db8::/32")
+
+    assert request.advertise_routes == (ipaddress.ip_network("2001:db8::/32"),)
+    assert "interface" in request.problems[0]
+
+
+def test_a_network_that_peers_would_read_as_another_is_refused() -> None:
+    """Found by fuzzing."""
+    request = parse_reload_file("advertise-routes=::ffff:10.0.0.0/103,2001:db8::/32")
+
+    assert request.advertise_routes == (ipaddress.ip_network("2001:db8::/32"),)
+    assert "write it as IPv4" in request.problems[0]
+
+
 def test_an_unknown_setting_is_reported_not_ignored() -> None:
     request = parse_reload_file("mtu=1300\nnonsense\n")
 

@@ -202,7 +202,7 @@ def _route(text: str) -> IPNetwork:
 def _network(text: str) -> IPNetwork | None:
     """Parses ADDRESS/BITS and clears host bits; None for anything else, a netmask after the slash included."""
     _, _, bits = text.partition("/")
-    if not (bits.isascii() and bits.isdigit()):
+    if not (bits.isascii() and bits.isdigit()) or "%" in text:  # an interface of this machine means nothing to others
         return None
     try:
         network = ipaddress.ip_network(text, strict=False)

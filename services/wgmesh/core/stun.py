@@ -227,6 +227,8 @@ def _encode_error_code(value: Value, _: bytes) -> bytes:
 def _decode_error_code(value: bytes, _: bytes) -> int:
     if len(value) < 4:
         raise ValueError("an error code has at least four bytes")
+    if value[3] > 99:  # RFC 8489, section 14.8
+        raise ValueError("the number of an error code lies in 0..99")
     return (value[2] & 0x07) * 100 + value[3]
 
 

@@ -67,6 +67,12 @@ def _networks(value: str) -> tuple[tuple[IPNetwork, ...], list[str]]:
         except ValueError:
             bad.append(f"{text!r} is not a network in CIDR form")
             continue
+        if "%" in text:
+            bad.append(f"{text!r} names an interface of this machine, which means nothing to others")
+            continue
+        if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
+            bad.append(f"{text} is IPv4 in IPv6's form; write it as IPv4")  # others would read another network
+            continue
         if network.prefixlen == 0:
             bad.append(f"{text} is a default route, which is never advertised")
             continue
