@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wgmesh.core.model import IPAddress, PublicKey
 from wgmesh.discovery.gate import (
@@ -113,6 +113,7 @@ def test_whoever_repeats_what_a_member_said_does_not_use_up_what_the_member_may_
 
 
 @given(st.lists(st.tuples(st.integers(0, 3 * TRUSTED_MAX), st.booleans()), max_size=300))
+@settings(max_examples=25, deadline=None)
 def test_what_is_remembered_is_bounded(inputs: list[tuple[int, bool]]) -> None:
     gate = Gate()
     for number in range(TRUSTED_MAX):

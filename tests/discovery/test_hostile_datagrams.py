@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from support.discovery_wire import KEYS, LAN_CHANNEL, Node, Wire
 from support.go_peer import GoPeer, relabel, seal
 from wgmesh.core.model import Endpoint, PeerProof, PeersSnapshot
+from wgmesh.discovery.gate import STRANGERS_BURST
 
 GO = GoPeer(9, "192.168.1.9")
 STRANGER = "192.168.1.66:4444"
@@ -277,6 +279,37 @@ def test_a_flood_from_one_source_is_cut_off_and_others_still_get_through(scene: 
     assert scene.core.peers()[GO.key].hostname == "renamed"
 
 
+@pytest.mark.parametrize("source", [GO.source, GO.tunnel_source])
+def test_a_peer_with_a_working_tunnel_gets_through_a_flood_of_forged_sources(scene: Scene, source: str) -> None:
+    _flood(scene, b'{"type":"HELLO","nonce":"AAAAAAAAAAAAAAAA","ciphertext":"' + b"A" * 400 + b'"}')
+    newcomer = GoPeer(8, "192.0.2.8")
+    scene.wire.inject(scene.core, newcomer.hello(scene.wire.now + 1), newcomer.source)
+    assert newcomer.key not in scene.core.peers(), "the flood is no flood"
+    scene.wire.inject(scene.core, GO.hello(scene.wire.now + 1, hostname="renamed"), source)
+    assert scene.core.peers()[GO.key].hostname == "renamed"
+    assert any(str(each.to) == source for each in scene.core.sent)
+
+
+def test_after_a_flood_a_newcomer_is_heard_within_a_second(scene: Scene) -> None:
+    _flood(scene, b"{" + b"x" * 300)
+    newcomer = GoPeer(8, "192.0.2.8")
+    scene.wire.advance(1.0)
+    scene.wire.inject(scene.core, newcomer.hello(scene.wire.now), newcomer.source)
+    assert newcomer.key in scene.core.peers()
+
+
+def test_whoever_repeats_a_captured_hello_without_end_does_not_silence_its_sender(scene: Scene) -> None:
+    for number in range(3000):
+        source = GO.source if number % 2 else f"198.51.100.{number % 200 + 1}:4444"
+        scene.core.core.handle_datagram(scene.go_hello, Endpoint.parse(source), scene.wire.now)
+    scene.wire.settle()
+    scene.core.sent.clear()
+    scene.wire.advance(0.5)
+    scene.wire.inject(scene.core, GO.hello(scene.wire.now + 1, hostname="renamed"), GO.tunnel_source)
+    assert scene.core.peers()[GO.key].hostname == "renamed"
+    assert any(str(each.to) == GO.tunnel_source for each in scene.core.sent)
+
+
 def test_a_member_that_names_thousands_makes_us_ask_few_at_a_time(scene: Scene) -> None:
     crowd = []
     for number in range(2000):
@@ -336,6 +369,15 @@ def test_no_sealed_json_disturbs_the_core(message_type: str, changes: dict[str, 
     wire.advance(1.0)
     assert len(core.peers()) <= 5
     assert KEYS.gossip_port == core.address.port
+
+
+def _flood(scene: Scene, junk: bytes) -> None:
+    """More than all strangers together may cost us at once, each from another address."""
+    for number in range(STRANGERS_BURST + 1000):
+        source = Endpoint(IPv4Address(0x0C000000 + number), 4444)
+        scene.core.core.handle_datagram(junk, source, scene.wire.now)
+    scene.wire.settle()
+    scene.core.sent.clear()
 
 
 def _base64(raw: bytes) -> str:

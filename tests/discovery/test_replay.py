@@ -17,6 +17,16 @@ def test_a_nonce_is_new_once_repeated_from_its_source_and_replayed_from_elsewher
     assert memory.judge(b"m", THERE, 1.0) is Novelty.NEW
 
 
+def test_a_look_remembers_nothing() -> None:
+    memory = NonceMemory()
+    assert memory.look(b"n", HERE, 0.0) is Novelty.NEW
+    assert len(memory) == 0
+    memory.judge(b"n", HERE, 0.0)
+    assert memory.look(b"n", HERE, 1.0) is Novelty.REPEATED
+    assert memory.look(b"n", THERE, 1.0) is Novelty.REPLAYED
+    assert memory.look(b"n", THERE, 1200.0) is Novelty.NEW
+
+
 def test_a_nonce_is_remembered_for_twenty_minutes() -> None:
     memory = NonceMemory()
     memory.judge(b"n", HERE, 0.0)

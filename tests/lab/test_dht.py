@@ -19,6 +19,8 @@ from wgmesh.demo.pinger import socket_in
 from wgmesh.demo.waiting import wait_for
 
 FIRST_PING_S = 6.0  # the measured median is in docs/benchmarks.md; this only has to tell working from not
+# aria2 knows nothing of BEP 44 and is silent; libtorrent gives a node that it asked 15 s before it goes on to store.
+RECORD_STORED_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,8 @@ def test_nodes_in_different_subnets_meet_over_the_dht_alone(world: World) -> Non
     assert peer["proven_by"] == "handshake" and peer["proven_at"]
     layers = {each["name"]: each for each in json.loads(a.cli("status", "--json").stdout)["layers"]}
     assert layers["dht"]["state"] == "running"
-    wait_for(
-        lambda: "confirmed" in _dht_detail(a) and "record stored" in _dht_detail(a), 10.0, "the announce is confirmed"
-    )
+    wait_for(lambda: "confirmed" in _dht_detail(a), 10.0, "the announce is confirmed")
+    wait_for(lambda: "record stored" in _dht_detail(a), RECORD_STORED_S, "the record is stored")
     assert f"announced as {a.host.ipv4}:" in _dht_detail(a)
 
 
@@ -122,7 +123,7 @@ def test_nothing_of_a_start_names_the_mesh_for_good(world: World) -> None:
         tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         tap.setblocking(False)
         a.start()
-        wait_for(lambda: "record stored" in _dht_detail(a), 15.0, "the first has announced itself")
+        wait_for(lambda: "record stored" in _dht_detail(a), RECORD_STORED_S, "the record is stored")
         everything = b"".join(drained(tap))
     now = time.time()
     hourly = [network_id_at(Secret(secret), at) for at in (now, now - 3600)]

@@ -33,7 +33,7 @@ from wgmesh.discovery.directory import Directory
 from wgmesh.discovery.events import DatagramRejected, Event, PairKeysWanted
 from wgmesh.discovery.exchange import Purpose
 from wgmesh.discovery.finding import Finding
-from wgmesh.discovery.gate import Gate
+from wgmesh.discovery.gate import PROVEN_TRUST_S
 from wgmesh.discovery.greetings import Greetings
 from wgmesh.discovery.inbox import Inbox, Rejected, Rejection
 from wgmesh.discovery.lan import LanInterface
@@ -85,7 +85,7 @@ class DiscoveryCore:
             lambda address, key: claimed_nonce(address, key, settings.secret, keys, settings.mesh_subnet) is not None,
         )
         self._greetings = Greetings(self._state, self._roster)
-        inbox = Inbox(keys.gossip_key, Gate(), self._state.banned)
+        inbox = Inbox(keys.gossip_key, self._state.gate, self._state.banned)
         self._comparing = Comparing(self._state, self._roster)
         self._meeting = Meeting(self._state, self._greetings, settings.punching, randomness.random_unit)
         self._reception = Reception(
@@ -144,8 +144,11 @@ class DiscoveryCore:
         fresh = [record for proof in proofs if (record := state.table.get(proof.public_key)) and not record.proven_at]
         state.outbox.note(state.table.prove(proofs, now), now)
         for proof in proofs:
-            if proof.public_key in state.table:
+            record = state.table.get(proof.public_key)
+            if record is not None:
                 state.refreshes.ensure(proof.public_key, now)
+                state.gate.trust(record.facts.mesh_ipv4, now + PROVEN_TRUST_S)
+                state.gate.trust(proof.endpoint.host, now + PROVEN_TRUST_S)
         for record in fresh:
             self._comparing.greet(record, now)
         if self._settings.gossip:

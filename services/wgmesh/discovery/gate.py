@@ -25,7 +25,9 @@ STRANGERS_BURST = 4000
 # All members together: 300 that each say something ten times a second, which is what a restart of many looks like.
 TRUSTED_RATE = 3000.0
 TRUSTED_BURST = 3000
-TRUSTED_MAX = 2048  # twice the peer table
+TRUSTED_MAX = 4096  # twice the peer table, for peers that are known at an address outside and one inside the tunnel
+ANSWER_TRUST_S = 3 * 3600.0  # peers at rest hear from us every two hours
+PROVEN_TRUST_S = 300.0  # WireGuard proves anew every two minutes
 # What is longer than this costs more to open: the longest possible one 32 times as much. Our own nodes send at most
 # 1200 bytes, Go nodes more once they know some peers, so what long ones of strangers cost is taken from a purse of
 # their own: the HELLO of a newcomer does not wait behind them.

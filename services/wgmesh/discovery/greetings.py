@@ -10,6 +10,7 @@ from wgmesh.discovery.contacts import Origin
 from wgmesh.discovery.events import ContactAnswered, ContactTried, ProbeAnswered, ProbeFailed
 from wgmesh.discovery.exchange import PATIENCE_S, RESEND_AT_S, Attempt, Purpose
 from wgmesh.discovery.farewells import CONFIRM_S, GRACE_S
+from wgmesh.discovery.gate import ANSWER_TRUST_S
 from wgmesh.discovery.inbox import Message, Rejected, Rejection
 from wgmesh.discovery.peer_table import Change, PeerRecord
 from wgmesh.discovery.roster import Roster, wireguard_port
@@ -61,6 +62,7 @@ class Greetings:
         transmit = state.exchange.start(target, data, purpose, now, key, patience_s, repeats_max)
         if transmit is None:
             return False
+        state.gate.trust(target.host, now + patience_s)
         state.outbox.send(transmit)
         return True
 
@@ -135,6 +137,8 @@ class Greetings:
             raise Rejected(Rejection.UNSOLICITED)
         if is_exact or state.clocks.is_current(message.sender, message.stamp):
             self._roster.learn(message, body, EXCHANGE, source, now)
+        if is_exact:
+            state.gate.trust(source.host, now + ANSWER_TRUST_S)
         if is_exact and not state.rules.is_in_mesh(source.host):
             self._trust_source(message.sender, body, source, now)
         self._settle(attempt, message.sender, body, now)

@@ -111,7 +111,7 @@ class Inbox:
         """Opens one datagram. Raises Rejected."""
         if not self._gate.looks_like_envelope(data):
             raise Rejected(Rejection.NOT_OURS)
-        if not self._gate.admits_source(source.host, now):
+        if not self._gate.admits_source(source.host, now, len(data)):
             raise Rejected(Rejection.RATE_LIMITED)
         try:
             opened = open_envelope(data, self._gossip_key, now)
@@ -126,12 +126,17 @@ class Inbox:
             raise Rejected(Rejection.OWN, content)
         if content.sender in self._banned:
             raise Rejected(Rejection.BANNED)
-        if not self._gate.admits_member(content.sender, now):
-            raise Rejected(Rejection.RATE_LIMITED)
-        novelty = self._nonces.judge(opened.nonce, source, now)
+        return replace(content, novelty=self._novelty(content.sender, opened.nonce, source, now))
+
+    def _novelty(self, sender: PublicKey, nonce: bytes, source: Endpoint, now: float) -> Novelty:
+        """Whoever has captured a member's message may repeat it, but not at the cost of what the member may say."""
+        novelty = self._nonces.look(nonce, source, now)
         if novelty is Novelty.REPLAYED:
             raise Rejected(Rejection.REPLAYED)
-        return replace(content, novelty=novelty)
+        admits = self._gate.admits_member if novelty is Novelty.NEW else self._gate.admits_repeat
+        if not admits(sender, now):
+            raise Rejected(Rejection.RATE_LIMITED)
+        return self._nonces.judge(nonce, source, now)
 
     def _question(self, probe: Probe, opened: Opened, source: Endpoint, now: float) -> Probe:
         """Each is answered once: whoever asks again seals a new one."""

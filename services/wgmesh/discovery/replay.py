@@ -35,14 +35,20 @@ class NonceMemory:
 
     def judge(self, nonce: bytes, source: Endpoint, now: float) -> Novelty:
         """Judges an authentic message and remembers it."""
+        novelty = self.look(nonce, source, now)
+        if novelty is Novelty.NEW:
+            self._seen[nonce] = (source, now)
+            if len(self._seen) > NONCES_MAX:
+                self._seen.popitem(last=False)
+        return novelty
+
+    def look(self, nonce: bytes, source: Endpoint, now: float) -> Novelty:
+        """Judges an authentic message that may still be turned away for another reason."""
         self._expire(now)
         first = self._seen.get(nonce)
-        if first is not None:
-            return Novelty.REPEATED if first[0] == source else Novelty.REPLAYED
-        self._seen[nonce] = (source, now)
-        if len(self._seen) > NONCES_MAX:
-            self._seen.popitem(last=False)
-        return Novelty.NEW
+        if first is None:
+            return Novelty.NEW
+        return Novelty.REPEATED if first[0] == source else Novelty.REPLAYED
 
     def __len__(self) -> int:
         return len(self._seen)

@@ -15,6 +15,7 @@ from wgmesh.discovery.doubles import Doubles
 from wgmesh.discovery.events import Event, PeersChanged
 from wgmesh.discovery.exchange import Exchange
 from wgmesh.discovery.farewells import Farewells
+from wgmesh.discovery.gate import Gate
 from wgmesh.discovery.gossip import GossipRounds
 from wgmesh.discovery.gossip_view import View
 from wgmesh.discovery.lan import LanAnnouncements
@@ -125,6 +126,7 @@ class DiscoveryState:
         self.rules = rules
         self.gossip_port = gossip_port
         self.table = table
+        self.gate = Gate()
         self.tombstones = Tombstones()
         self.clocks = SenderClocks()
         self.contacts = Contacts(random_unit)
