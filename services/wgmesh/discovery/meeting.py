@@ -17,8 +17,8 @@ from wgmesh.discovery.rendezvous_values import Outcome, PeerView, Punch, PunchEn
 from wgmesh.discovery.state import DiscoveryState
 
 METHOD = "rendezvous"
-SYNC_GAP_S = 0.5  # a look at the whole table, however often it changes
-SYNC_EVERY_S = 60.0  # proofs grow younger without a change of the table
+SYNC_GAP_S = 0.5  # however often the table changes
+SYNC_EVERY_S = 60.0  # proofs grow younger without a change of what is published
 
 
 class Meeting:
@@ -75,14 +75,17 @@ class Meeting:
         return min((at for at in due if at is not None), default=None)
 
     def _sync(self, now: float) -> None:
-        """Shows the machine the table where that has changed, not more often than it is worth."""
+        """Shows the machine what has changed in the table, not more often than it is worth."""
         if self._state.outbox.content_revision != self._synced:
             soon = now + (0.0 if self._synced is None else SYNC_GAP_S)
             self._sync_at = soon if self._sync_at is None else min(self._sync_at, soon)
         if self._sync_at is None or now < self._sync_at:
             return
         self._sync_at, self._synced = now + SYNC_EVERY_S, self._state.outbox.content_revision
-        self._machine.sync([self._view(record, now) for record in self._state.table.records()], now)
+        table = self._state.table
+        records = {key: table.get(key) for key in table.take_touched()}
+        views = [self._view(record, now) for record in records.values() if record is not None]
+        self._machine.sync(views, now, [key for key, record in records.items() if record is None])
 
     def _view(self, record: PeerRecord, now: float) -> PeerView:
         """A peer that has answered outside the tunnel needs no punch, whatever its tunnel does."""

@@ -126,6 +126,7 @@ class PeerTable:
         self._hearsay: dict[PublicKey, None] = {}  # oldest first
         self._expiries: Agenda[PublicKey] = Agenda()
         self._published: dict[PublicKey, tuple[float, Peer]] = {}
+        self._touched: set[PublicKey] = set()
         self._claims = Claims()
         self.rotation = Rotation()
         """The verified peers, in the order in which they should be mentioned to others."""
@@ -161,6 +162,7 @@ class PeerTable:
     def set_own_key(self, key: PublicKey) -> None:
         self.own_key = key
         self.remove(key)
+        self._touched.update(self._records)
 
     def hear(self, key: PublicKey, facts: PeerFacts, announced: Iterable[Endpoint], method: str, now: float) -> Change:
         """Takes what the peer itself has just said. Its facts and announced addresses replace the earlier ones."""
@@ -226,14 +228,16 @@ class PeerTable:
         if record is None or record.control_endpoint == endpoint:
             return Change.NOTHING
         self._set_control(record, endpoint)
-        self._published.pop(key, None)
+        self._touch(key)
         return Change.CONTENT
 
     def label(self, key: PublicKey, method: str) -> Change:
         """Notes a further way in which a peer was found."""
         record = self._records.get(key)
-        self._published.pop(key, None)
-        return Change.NOTHING if record is None else _label(record, method)
+        if record is None:
+            return Change.NOTHING
+        self._touch(key)
+        return _label(record, method)
 
     def note_possession(self, key: PublicKey, now: float) -> Change:
         """Notes that a peer has just proven to hold its private key."""
@@ -242,7 +246,7 @@ class PeerTable:
             return Change.NOTHING
         change = Change.CONTENT if record.possession_at is None else Change.AGE
         record.possession_at = now
-        self._published.pop(key, None)
+        self._touch(key)
         return change
 
     def set_traceparent(self, key: PublicKey, traceparent: str) -> None:
@@ -250,7 +254,7 @@ class PeerTable:
         record = self._records.get(key)
         if record is not None:
             record.traceparent = traceparent
-            self._published.pop(key, None)
+            self._touch(key)
 
     def prove(self, proofs: Iterable[PeerProof], now: float) -> Change:
         """Takes the proofs of the data path. Proofs of unknown peers are no concern of discovery."""
@@ -269,7 +273,7 @@ class PeerTable:
         del self._order[bisect_left(self._order, key.text, key=_text)]
         self._hearsay.pop(key, None)
         self._expiries.drop(key)
-        self._published.pop(key, None)
+        self._touch(key)
         self._claims.drop(key)
         self._set_control(record, None)
         self.vouched.drop(key)
@@ -285,7 +289,7 @@ class PeerTable:
                 gone.append(key)
                 continue
             is_changed |= record.candidates.expire(now)
-            self._published.pop(key, None)
+            self._touch(key)
             self._expiries.set(key, _next_expiry(record, now))
         for key in gone:
             self.remove(key)
@@ -296,8 +300,19 @@ class PeerTable:
         next_at = self._expiries.next_at()
         return None if next_at is None else max(next_at, now)
 
+    def take_touched(self) -> frozenset[PublicKey]:
+        """The peers of whom something has changed since the last call, also those that are gone."""
+        touched = frozenset(self._touched)
+        self._touched.clear()
+        return touched
+
+    def _touch(self, key: PublicKey) -> None:
+        self._published.pop(key, None)
+        self._touched.add(key)
+
     def _add(self, record: PeerRecord) -> PeerRecord:
         key = record.key
+        self._touch(key)
         self._records[key] = record
         insort(self._order, key, key=_text)
         self._hearsay[key] = None
@@ -317,7 +332,7 @@ class PeerTable:
         return peer
 
     def _set_facts(self, record: PeerRecord, facts: PeerFacts) -> None:
-        self._published.pop(record.key, None)
+        self._touch(record.key)
         if record.facts != facts:
             record.facts = facts
             self._claims.set(record.key, facts.mesh_ipv4, facts.mesh_ipv6)
@@ -338,11 +353,11 @@ class PeerTable:
 
     def _hear_of(self, record: PeerRecord, endpoint: Endpoint, source: CandidateSource, now: float) -> None:
         record.candidates.hear(endpoint, source, now)
-        self._published.pop(record.key, None)
+        self._touch(record.key)
         self._look_by(record, now + lifetime_s(source))
 
     def _prove(self, record: PeerRecord, endpoint: Endpoint, proven_at: float, now: float) -> Change:
-        self._published.pop(record.key, None)
+        self._touch(record.key)
         if record.is_proven(now) and record.candidates.is_newest_proof(endpoint):
             record.proven_at = proven_at
             record.candidates.prove(endpoint, proven_at)

@@ -99,17 +99,22 @@ class Punching:
         known = tuple(interfaces)
         if known != self._interfaces:
             self._interfaces = known
+            self._introducers = {view.key: view for view in self._views.values() if self._can_introduce(view)}
             self._hurry(now)
 
-    def sync(self, views: Iterable[PeerView], now: float) -> list[Action]:
-        """Takes all known peers. Those with a working tunnel are left alone, the others get their turn."""
+    def sync(self, views: Iterable[PeerView], now: float, gone: Iterable[PublicKey] = ()) -> list[Action]:
+        """Takes what has changed. Peers with a working tunnel are left alone, the others get their turn."""
         if self._own is None:
             return []
         had_introducers = bool(self._introducers)
-        self._views = {view.key: view for view in views if view.key != self._own}
-        self._introducers = {view.key: view for view in self._views.values() if self._can_introduce(view)}
+        for key in gone:
+            self._views.pop(key, None)
+            self._introducers.pop(key, None)
         actions: list[Action] = []
-        for view in self._views.values():
+        for view in views:
+            if view.key == self._own:
+                continue
+            self._note(view)
             pair = self._pairs.get(view.key) or self._add(view.key, now + FIRST_WAIT_S)
             if pair is not None and view.is_proven(now):
                 actions += self._succeed(pair, view, now)
@@ -260,6 +265,13 @@ class Punching:
         """BUG 45: upstream also asks peers that seem able, and those drop every offer."""
         address = view.control_endpoint
         return view.introducer and address is not None and is_likely_public(address.host) and self._is_target(address)
+
+    def _note(self, view: PeerView) -> None:
+        self._views[view.key] = view
+        if self._can_introduce(view):
+            self._introducers[view.key] = view
+        else:
+            self._introducers.pop(view.key, None)
 
     def _note_asked(self, address: Endpoint, now: float) -> None:
         self._asked[address] = now

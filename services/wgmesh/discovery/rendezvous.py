@@ -42,12 +42,14 @@ class Rendezvous:
         """Sets where we are attached: neighbours there may be punched although their addresses are private."""
         self._punching.set_interfaces(interfaces, now)
 
-    def sync(self, views: Iterable[PeerView], now: float) -> None:
-        """Takes all known peers, at every change of the table."""
+    def sync(self, views: Iterable[PeerView], now: float, gone: Iterable[PublicKey] = ()) -> None:
+        """Takes the peers of whom something has changed, and who is gone; after `set_own`, which forgets all."""
         if self._is_enabled:
-            known = tuple(views)
-            self._controls = {view.key: view.control_endpoint for view in known}
-            self._actions.extend(self._punching.sync(known, now))
+            changed, gone = tuple(views), tuple(gone)
+            for key in gone:
+                self._controls.pop(key, None)
+            self._controls.update((view.key, view.control_endpoint) for view in changed)
+            self._actions.extend(self._punching.sync(changed, now, gone))
 
     def heard(self, key: PublicKey, source: Endpoint, now: float) -> None:
         """Notes that a peer has just spoken to the exchange socket from `source`."""
