@@ -45,11 +45,11 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S  # utime and stime (proc(5)), counted from the name's end
 
 
-def two_idle_nodes() -> Footprint:
-    """Measures two connected nodes over a minute."""
+def two_idle_nodes(*flags: str) -> Footprint:
+    """Measures two connected nodes, joined with these flags, over a minute."""
     with Fabric() as fabric:
         secret = new_secret()
-        nodes = [MeshNode(host, secret) for host in fabric.add_hosts(["a", "b"])]
+        nodes = [MeshNode(host, secret, *flags) for host in fabric.add_hosts(["a", "b"])]
         for node in nodes:
             node.start()
         wait_for_full_mesh(nodes)
