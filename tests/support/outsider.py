@@ -116,6 +116,11 @@ class Outsider:
         """Sends from its own address; the kernel makes fragments of what is too long for the wire."""
         self._plain.sendto(payload, (destination, port))
 
+    def multicast(self, payload: bytes, group: str, port: int) -> None:
+        """Sends to a group on its LAN."""
+        self._plain.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(self._address))
+        self._plain.sendto(payload, (group, port))
+
     def send_as(self, source: str, source_port: int, payload: bytes, destination: str, port: int) -> None:
         """Sends with somebody else's source address. `payload` must fit one packet."""
         # A checksum of zero means none (RFC 768); the kernel fills in the IP header's own (raw(7)).

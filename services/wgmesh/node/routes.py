@@ -5,6 +5,9 @@ harm the host is refused by the wireguard service. Of several peers that adverti
 it, so that all nodes choose alike, among those whose tunnels are proven, so that a dead one blocks nobody. The network
 moves at once when its holder's tunnel is no longer proven. A lower key that comes back takes it only after its tunnel
 has been proven for 30 s, so that a tunnel that comes and goes does not drag the network along.
+
+A network inside another's is taken from that one, as routers do, but only by a peer whose tunnel is proven: a mere
+claim never takes away what works.
 """
 
 from __future__ import annotations
@@ -63,22 +66,31 @@ class RouteChooser:
                     refused.append(RefusedRoute(network, key, "It lies outside the networks of --accept-routes."))
         self._forget(networks_of)
         self._holders = {network: self._holder(network, claimants, now) for network, claimants in claims.items()}
+        around = _enclosing(self._holders)
         routes: dict[PublicKey, set[IPNetwork]] = {}
         for network, holder in self._holders.items():
-            routes.setdefault(holder, set()).add(network)
             refused += (_lost(network, key, holder) for key in claims[network] if key != holder)
+            outer = next((each for each in around.get(network, ()) if self._is_proven(self._holders[each])), None)
+            if outer is None or self._is_proven(holder):
+                routes.setdefault(holder, set()).add(network)
+            else:
+                refused.append(_inside(network, holder, outer, self._holders[outer]))
         chosen = {key: frozenset(networks) for key, networks in routes.items()}
-        return Choice(chosen, tuple(refused), self._next_at(claims, verdicts, now))
+        contested = [network for network, claimants in claims.items() if len(claimants) > 1 or network in around]
+        return Choice(chosen, tuple(refused), self._next_at(contested, claims, verdicts, now))
 
     def _holder(self, network: IPNetwork, claimants: list[PublicKey], now: float) -> PublicKey:
         """The claimant that gets the network; `claimants` have the lowest key first."""
         holder = self._holders.get(network)
         if holder not in claimants:
             holder = None
-        proven = [key for key in claimants if self._standings[key].since is not None]
+        proven = [key for key in claimants if self._is_proven(key)]
         if holder is None or holder not in proven:
             return proven[0] if proven else holder or claimants[0]
         return next((key for key in proven if key < holder and self._may_take(key, now)), holder)
+
+    def _is_proven(self, key: PublicKey) -> bool:
+        return self._standings[key].since is not None
 
     def _may_take(self, key: PublicKey, now: float) -> bool:
         return now >= self._takes_at(key)
@@ -107,15 +119,17 @@ class RouteChooser:
             self._standings = {key: each for key, each in self._standings.items() if key in present}
 
     def _next_at(
-        self, claims: Mapping[IPNetwork, list[PublicKey]], verdicts: Mapping[PublicKey, Verdict], now: float
+        self,
+        contested: Iterable[IPNetwork],
+        claims: Mapping[IPNetwork, list[PublicKey]],
+        verdicts: Mapping[PublicKey, Verdict],
+        now: float,
     ) -> float | None:
         """The next instant at which a contested network may move although nothing else happens."""
         due: list[float] = []
-        for network, claimants in claims.items():
-            if len(claimants) == 1:
-                continue
+        for network in contested:
             holder = self._holders[network]
-            due += (self._takes_at(key) for key in claimants if key < holder and self._standings[key].since is not None)
+            due += (self._takes_at(key) for key in claims[network] if key < holder and self._is_proven(key))
             verdict = verdicts.get(holder)
             if _proven(verdict) and verdict is not None and verdict.proven_at is not None:
                 due.append(verdict.proven_at + REJECT_AFTER_S)
@@ -138,6 +152,26 @@ def _lost(network: IPNetwork, key: PublicKey, holder: PublicKey) -> RefusedRoute
     return RefusedRoute(
         network, key, f"Peer {holder.short} advertises it too and has it: the lowest key with a working tunnel wins."
     )
+
+
+def _inside(network: IPNetwork, key: PublicKey, outer: IPNetwork, holder: PublicKey) -> RefusedRoute:
+    return RefusedRoute(
+        network, key, f"It lies in {outer} of peer {holder.short}, whose tunnel works; the tunnel of this one does not."
+    )
+
+
+def _enclosing(holders: Mapping[IPNetwork, PublicKey]) -> dict[IPNetwork, tuple[IPNetwork, ...]]:
+    """The networks of other peers that each network lies in, the narrowest first; only where there are any."""
+    found: dict[IPNetwork, tuple[IPNetwork, ...]] = {}
+    around: list[IPNetwork] = []
+    for network in sorted(holders, key=_order):  # whatever encloses a network comes before it
+        while around and not _lies_inside(network, around[-1]):
+            around.pop()
+        others = tuple(each for each in reversed(around) if holders[each] != holders[network])
+        if others:
+            found[network] = others
+        around.append(network)
+    return found
 
 
 def _order(network: IPNetwork) -> tuple[int, int, int]:
