@@ -180,6 +180,21 @@ def test_nobody_takes_the_mesh_address_of_another(scene: Scene, unchanged: None)
     scene.tell(scene.word.seal("HELLO", claim))
 
 
+def test_nobody_takes_the_mesh_address_of_another_by_inventing_a_key_that_it_follows_from(
+    scene: Scene, unchanged: None
+) -> None:
+    """The key is smaller too, so that upstream's rule would give it the address."""
+    address = peer_of(scene.a, scene.key_b).mesh_ipv4
+    keys = (PublicKey(bytes(2) + number.to_bytes(30, "big")) for number in range(1 << 24))
+    invented = next(key for key in keys if scene.word.describe(key)["mesh_ip"] == address)
+    told = _told(scene.elsewhere(invented))
+    scene.tell(scene.word.seal("HELLO", scene.elsewhere(invented)))
+    scene.tell(scene.word.seal("HELLO", scene.word.describe(scene.stranger.public_key, known_peers=[told])))
+    bare = {"protocol": "wgmesh-v1", "timestamp": int(time.time()), "wg_pubkey": scene.word.public_key.text}
+    scene.tell(scene.word.seal_to(scene.key_a, "GOSSIP", scene.word.extended(bare | {"records": [told]})))
+    wait_for(lambda: invented.raw in {peer.public_key for peer in scene.a.peers()}, 3.0, "the invention is heard")
+
+
 @pytest.mark.parametrize("network", [SITE, "10.66.0.0/25", "0.0.0.0/0", "0.0.0.0/1", "192.168.77.0/24", "::/0"])
 def test_nobody_takes_the_routes_of_another_or_of_the_host(scene: Scene, unchanged: None, network: str) -> None:
     before = scene.a.host.ip("route", "show", "table", "all")

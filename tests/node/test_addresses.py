@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wgmesh.core.addressing import derive_ipv4, derive_ipv6
 from wgmesh.core.keyschedule import derive
-from wgmesh.core.model import Identity, Peer, PublicKey
+from wgmesh.core.model import Candidate, CandidateSource, Endpoint, Identity, Peer, PublicKey
 from wgmesh.core.secret import Secret
 from wgmesh.node.addresses import AddressBook, OwnAddresses
 from wgmesh.node.settings import NodeSettings
@@ -47,10 +47,40 @@ def test_a_node_that_loses_its_address_moves_to_its_next_derivation() -> None:
     book = AddressBook(subnet_settings("10.9.0.0/29"))
     loser, winner = colliding_pair(book)
 
-    own = book.own(Identity(loser), [peer(winner, address_in("10.9.0.0/29", winner))])
+    own = book.own(Identity(loser), [reached(winner, address_in("10.9.0.0/29", winner))])
 
     assert own.ipv4 != address_in("10.9.0.0/29", loser)
     assert own.ipv4 in ipaddress.ip_network("10.9.0.0/29")
+
+
+def test_nobody_moves_for_somebody_that_is_only_heard_of() -> None:
+    """In a /16 one key of 65,536 has any given address, so whoever wants one makes keys until he has it."""
+    book = AddressBook(subnet_settings("10.9.0.0/29"))
+    victim, invented = colliding_pair(book)
+    address = address_in("10.9.0.0/29", victim)
+
+    own = book.own(Identity(victim), [peer(invented, address)])
+    (contest,) = book.contests(victim, own, [peer(invented, address)])
+
+    assert own.ipv4 == address
+    assert (contest.winner, contest.losers) == (victim, (invented,))
+
+
+def test_an_address_stays_with_the_peer_that_was_reached_there_and_not_with_one_only_heard_of() -> None:
+    book = AddressBook(subnet_settings("10.9.0.0/29"))
+    victim, invented = colliding_pair(book)
+    address = address_in("10.9.0.0/29", victim)
+    own_key = next(
+        key
+        for key in (PublicKey(bytes([n] * 32)) for n in range(200, 250))
+        if address_in("10.9.0.0/29", key) != address
+    )
+    own = book.own(Identity(own_key), [])
+
+    (contest,) = book.contests(own_key, own, [reached(victim, address), peer(invented, address)])
+    assert (contest.winner, contest.losers) == (victim, (invented,))
+    (contest,) = book.contests(own_key, own, [reached(victim, address), reached(invented, address)])
+    assert contest.winner == invented
 
 
 def test_a_node_that_wins_a_contest_stays() -> None:
@@ -121,6 +151,11 @@ def colliding_pair(book: AddressBook) -> tuple[PublicKey, PublicKey]:
 
 def peer(key: PublicKey, address: ipaddress.IPv4Address) -> Peer:
     return Peer(key, address)
+
+
+def reached(key: PublicKey, address: ipaddress.IPv4Address) -> Peer:
+    candidate = Candidate(Endpoint.parse("192.0.2.1:51820"), CandidateSource.ANNOUNCED, observed_at=1.0, proven_at=1.0)
+    return Peer(key, address, candidates=(candidate,))
 
 
 def settings(mesh_subnet: ipaddress.IPv4Network | None = None) -> NodeSettings:

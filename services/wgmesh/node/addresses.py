@@ -1,15 +1,17 @@
 """Mesh addresses: the own ones, and who owns an address that several members claim (protocol notes, 3.4).
 
-A claim that follows from the claimant's key beats one that does not, so that nobody takes an address by merely naming
-it. Of two that follow the bytewise smaller key wins, as upstream decides; of two others the one that was here first,
-since nobody moves whom he does not know. The loser gets no packets for the address until it has moved. A node that is
-the loser itself moves to the next derivation that nobody claims.
+Whoever has been reached by WireGuard beats whoever is only heard of: keys can be made until one fits, and told of by
+anybody. Then a claim that follows from the claimant's key beats one that does not. Of two that follow the bytewise
+smaller key wins, as upstream decides; of two others the one that was here first, since nobody moves whom he does not
+know. The loser gets no packets for the address until it has moved. A node that is the loser itself, against somebody
+whom it has reached, moves to the next derivation that nobody claims.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -52,8 +54,10 @@ class AddressBook:
         key = identity.public_key
         ipv6 = derive_ipv6(key, self._settings.secret, self._settings.keys)
         ipv4 = self._stored_ipv4(identity) or self._derive(key)
-        claims = {address: claimants for address, claimants in _claims(peers).items() if address.version == 4}
-        if self._winner(ipv4, [key, *claims.get(ipv4, ())]) != key:
+        known = tuple(peers)
+        claims = {address: claimants for address, claimants in _claims(known).items() if address.version == 4}
+        reached = _reached(known)
+        if self._winner(ipv4, [key, *(each for each in claims.get(ipv4, ()) if each in reached)]) != key:
             ipv4 = free_ipv4(key, self._settings.secret, self._settings.keys, self._settings.mesh_subnet, claims)
         return OwnAddresses(ipv4, ipv6)
 
@@ -65,10 +69,18 @@ class AddressBook:
             claims.setdefault(address, []).append(own_key)
         contested = {address: claimants for address, claimants in claims.items() if len(claimants) > 1}
         met_at = {peer.public_key: peer.first_seen_at for peer in known} if contested else {}
-        return tuple(self._contest(address, claimants, met_at) for address, claimants in contested.items())
+        reached = _reached(known) | {own_key} if contested else frozenset()
+        return tuple(self._contest(address, claimants, met_at, reached) for address, claimants in contested.items())
 
-    def _contest(self, address: IPAddress, claimants: list[PublicKey], met_at: Mapping[PublicKey, float]) -> Contest:
-        winner = self._winner(address, claimants, met_at)
+    def _contest(
+        self,
+        address: IPAddress,
+        claimants: list[PublicKey],
+        met_at: Mapping[PublicKey, float],
+        reached: AbstractSet[PublicKey],
+    ) -> Contest:
+        candidates = [key for key in claimants if key in reached] or claimants
+        winner = self._winner(address, candidates, met_at)
         return Contest(address, winner, tuple(sorted(key for key in claimants if key != winner)))
 
     def _winner(
@@ -106,6 +118,13 @@ class AddressBook:
 
 
 _DERIVATIONS_MAX = 4096  # twice the addresses of the 1,000 peers that discovery holds at most, with room for changes
+
+
+def _reached(peers: Iterable[Peer]) -> frozenset[PublicKey]:
+    """Those with whom a handshake has completed, whenever that was."""
+    return frozenset(
+        peer.public_key for peer in peers if any(candidate.proven_at is not None for candidate in peer.candidates)
+    )
 
 
 def _claims(peers: Iterable[Peer]) -> dict[IPAddress, list[PublicKey]]:
