@@ -17,7 +17,7 @@ REPORT := build/test-report.xml
 PACKAGES := wireguard-go wireguard-tools nftables iproute2 iputils-ping zbar-tools
 KERNEL_PACKAGES := qemu-system-x86 busybox-static
 # Foreign programs that take part in the DHT of the lab.
-LAB_PACKAGES := transmission-daemon aria2
+LAB_PACKAGES := transmission-daemon aria2 faketime
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile

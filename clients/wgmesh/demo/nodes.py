@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,8 +43,17 @@ def program() -> str:
 class MeshNode:
     """One `wgmesh join` on one machine. The secret goes in by a file, never by an argument."""
 
-    def __init__(self, host: Host, secret: str, *flags: str, interface: str = "wg0") -> None:
+    def __init__(
+        self,
+        host: Host,
+        secret: str,
+        *flags: str,
+        interface: str = "wg0",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment` is what its programs get beside that of this process."""
         self.host = host
+        self.environment = environment
         self.interface = interface
         self.flags = flags
         self.process: Process | None = None
@@ -79,7 +88,8 @@ class MeshNode:
 
     def start(self, *flags: str) -> Process:
         """Starts it and returns at once."""
-        self.process = self.host.spawn(*self.join_argv(*flags), name=f"join-{self.interface}")
+        environment = None if self.environment is None else os.environ | dict(self.environment)
+        self.process = self.host.spawn(*self.join_argv(*flags), name=f"join-{self.interface}", environment=environment)
         return self.process
 
     def running_process(self) -> Process:
