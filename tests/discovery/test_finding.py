@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from support.discovery_wire import KEYS, START, Node, Swarm, Wire, kind, prove
 from wgmesh.core.model import Endpoint, LayerState
+from wgmesh.discovery.greetings import STRANGER_PATIENCE_S
 from wgmesh.discovery.mainline import GetItem, ItemFound, PeersFound, PutItem, Trouble
 from wgmesh.discovery.mainline_plan import Announce, LookUp
 
@@ -97,6 +98,24 @@ def test_a_member_is_found_among_false_addresses(wire: Wire) -> None:
     two = add(wire, FAR[1])
     wire.advance(60.0)
     assert list(one.peers()) == [two.key]
+
+
+def test_a_member_that_several_replies_name_is_asked_before_thousands_that_one_liar_names(wire: Wire) -> None:
+    one = add(wire, FAR[0])
+    announce = next(each for each in the_swarm(wire).requests if isinstance(each, Announce))
+    for start in range(0, 3000, 100):
+        lies = tuple(
+            Endpoint.of(f"44.128.{number // 250}.{1 + number % 250}", 7) for number in range(start, start + 100)
+        )
+        one.core.handle_mainline(PeersFound(announce.infohash, lies), wire.now)
+    wire.settle()
+    member = Endpoint.of("44.129.0.1", 7)
+    for _ in range(3):
+        one.core.handle_mainline(PeersFound(announce.infohash, (member, Endpoint.of("44.130.0.1", 7))), wire.now)
+        one.core.handle_mainline(PeersFound(announce.infohash, (member,)), wire.now)
+    one.sent.clear()
+    wire.advance(STRANGER_PATIENCE_S + 0.5)  # until the eight that are being asked already have had their time
+    assert member in {each.to for each in one.sent}
 
 
 def test_an_address_of_the_mesh_itself_or_of_nobody_is_never_asked(wire: Wire) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from support.outsider import ETH_P_ALL, drained
+from support.outsider import ETH_P_ALL, Wiretap, drained
 from support.swarm import INTERNET, Swarm
 from wgmesh.core.keyschedule import derive, network_id_at
 from wgmesh.core.secret import Secret
@@ -17,10 +17,13 @@ from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.pinger import socket_in
 from wgmesh.demo.waiting import wait_for
+from wgmesh.discovery.contacts import CONCURRENT_MAX
+from wgmesh.discovery.greetings import STRANGER_PATIENCE_S
 
-FIRST_PING_S = 6.0  # the measured median is in docs/benchmarks.md; this only has to tell working from not
+FIRST_PING_S = 10.0  # the measured median is in docs/benchmarks.md; this only has to tell working from not
 # aria2 knows nothing of BEP 44 and is silent; libtorrent gives a node that it asked 15 s before it goes on to store.
 RECORD_STORED_S = 40.0
+WATCHED_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,27 @@ def test_a_newcomer_is_found_after_half_of_the_swarm_has_died(world: World) -> N
     world.swarm.kill([1, 2, 5])
     b.start()
     wait_for_full_mesh([a, b], 30.0)
+
+
+def test_nodes_that_lie_keep_nobody_apart_and_make_us_ask_few_of_their_inventions(world: World) -> None:
+    """Three of ten name dead nodes, records that nobody signed, and ten thousand peers that do not exist."""
+    ways_in = ("--dht-bootstrap", ",".join(world.swarm.add_liars(3)))
+    secret = new_secret()
+    a, b = world.node("a", "lan", secret, *ways_in), world.node("b", "office", secret, *ways_in)
+    with Wiretap(a.host) as tap:
+        began_at = time.monotonic()
+        for node in (a, b):
+            node.start()
+        wait_for_full_mesh([a, b], 20.0)
+        services = a.service_pids()
+        wait_for(lambda: time.monotonic() - began_at > WATCHED_S, WATCHED_S + 5, "many look-ups were answered")
+        asked = [seen for seen in tap.captured() if seen.destination.startswith("45.") and seen.envelope]
+        span_s = time.monotonic() - began_at
+    assert asked, "nothing of what the liars say has arrived"
+    assert max(len(seen.payload) for seen in asked) < 800, "a stranger gets one small HELLO, without a list"
+    assert len({seen.destination for seen in asked}) <= CONCURRENT_MAX * (span_s / STRANGER_PATIENCE_S + 1)
+    assert a.service_pids() == services
+    assert len(a.peers()) == 1
 
 
 def test_a_swarm_that_comes_late_is_found(world: World) -> None:

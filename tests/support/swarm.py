@@ -15,6 +15,7 @@ from wgmesh.demo.waiting import wait_for
 
 PORT = 6881
 DHT_NODE = Path(__file__).with_name("dht_node.py")
+LYING_DHT_NODE = Path(__file__).with_name("lying_dht_node.py")
 INTERNET = "internet"
 # aria2 runs only while it has something to fetch; nobody has this.
 NOTHING = "magnet:?xt=urn:btih:00000000000000000000000000000000deadbeef"
@@ -28,6 +29,7 @@ class Swarm:
         fabric.add_lan(INTERNET, public=True)
         self.hosts = fabric.add_hosts([f"dht{number}" for number in range(7)], INTERNET)
         self.bootstrap = f"{self.hosts[0].ipv4}:{PORT}"
+        self._fabric = fabric
         self._nodes: list[Process] = []
 
     def start(self) -> None:
@@ -46,6 +48,16 @@ class Swarm:
 
     def _start_node(self, host: Host) -> Process:
         return host.spawn(sys.executable, str(DHT_NODE), str(host.ipv4), str(PORT), self.bootstrap, name="dht")
+
+    def add_liars(self, count: int) -> list[str]:
+        """Starts as many nodes that lie, on machines of their own. Returns their addresses."""
+        hosts = self._fabric.add_hosts([f"liar{number}" for number in range(count)], INTERNET)
+        for host in hosts:
+            liar = host.spawn(
+                sys.executable, str(LYING_DHT_NODE), str(host.ipv4), str(PORT), self.bootstrap, name="dht"
+            )
+            wait_for(lambda liar=liar: "lying" in liar.output(), 10.0, f"{host.name} lies")  # type: ignore[misc]
+        return [f"{host.ipv4}:{PORT}" for host in hosts]
 
     def kill(self, numbers: Sequence[int]) -> None:
         """Kills these nodes, at once."""

@@ -18,7 +18,7 @@ from wgmesh.core.member_record import NONCE_BYTES as RECORD_NONCE_BYTES
 from wgmesh.core.member_record import compact, open_record, seal_record
 from wgmesh.core.model import Endpoint, LayerState, PublicKey
 from wgmesh.core.secret import Secret
-from wgmesh.discovery.contacts import Origin
+from wgmesh.discovery.contacts import CONCURRENT_MAX, Origin
 from wgmesh.discovery.events import DhtRequested
 from wgmesh.discovery.mainline import (
     Bootstrapped,
@@ -37,10 +37,10 @@ from wgmesh.discovery.mainline_plan import Announce, Fetch, LookUp, MainlinePlan
 from wgmesh.discovery.own_record import own_record
 from wgmesh.discovery.peer_table import Change
 from wgmesh.discovery.roster import Roster
+from wgmesh.discovery.rumours import Rumours
 from wgmesh.discovery.state import DiscoveryState
 
 DHT = "dht"
-CONTACTS_MAX = 256  # addresses of the DHT that wait for their turn: more are lies, and what is true comes again
 PENDING_MAX = 64
 # An address that does not answer is left alone for longer each time.
 SILENT_FIRST_S = 10.0
@@ -65,6 +65,7 @@ class Finding:
         self._plan = MainlinePlan(functools.lru_cache(4)(functools.partial(epoch_keys, secret)), random_unit)
         self._pending: OrderedDict[tuple[bytes, bytes], Fetch] = OrderedDict()
         self._silent: OrderedDict[Endpoint, tuple[float, float]] = OrderedDict()
+        self._rumours = Rumours()
         self._node_count = 0
         self._answered_at: float | None = None
         self._stored_at: float | None = None
@@ -81,6 +82,7 @@ class Finding:
     def handle(self, event: MainlineEvent, now: float) -> None:
         """Takes what the session reports."""
         self._handle(event, now)
+        self._ask_rumours(now)
         self._show(now)
 
     def _show(self, now: float) -> None:
@@ -97,8 +99,8 @@ class Finding:
             case PeersFound(infohash, endpoints):
                 self._answered_at = self._state.heard_at[DHT] = now
                 self._trouble = ""
-                for stranger in self._plan.found(infohash, endpoints, now):
-                    self._meet(stranger, now)
+                strangers = self._plan.found(infohash, endpoints, now)
+                self._rumours.note(each for each in strangers if self._is_worth_asking(each, now))
             case ItemFound(public_key, salt, value):
                 self._open(public_key, salt, value, now)
             case ItemMissing(public_key, salt):
@@ -152,10 +154,12 @@ class Finding:
         if len(self._silent) > SILENT_MAX:
             self._silent.popitem(last=False)
         self._plan.want_record(address, now)
+        self._ask_rumours(now)
 
     def met(self, key: PublicKey, now: float) -> None:
         """A peer has answered at an address of the DHT."""
         self._plan.found_count += 1
+        self._ask_rumours(now)
         self._state.outbox.note(self._state.table.label(key, DHT), now)
 
     def layer(self) -> tuple[LayerState, str]:
@@ -184,19 +188,23 @@ class Finding:
     def _note_hosts(self, now: float) -> None:
         self._plan.set_own_hosts(self._state.own_hosts(now), now)
 
-    def _meet(self, address: Endpoint, now: float) -> None:
+    def _ask_rumours(self, now: float) -> None:
+        """Gives the addresses that are named most to contacts, as many as may be asked at a time."""
+        contacts = self._state.contacts
+        while contacts.count(Origin.DHT) < CONCURRENT_MAX and (address := self._rumours.take()) is not None:
+            if self._is_worth_asking(address, now):
+                contacts.add(address, Origin.DHT, now)
+
+    def _is_worth_asking(self, address: Endpoint, now: float) -> bool:
         state = self._state
         is_known = state.contacts.get(address) is not None or state.is_control_endpoint(address)
         again_at, _ = self._silent.get(address, (now, 0.0))
-        if (
-            is_known
-            or now < again_at
-            or not state.rules.is_exchange_address(address)
-            or state.rules.is_in_mesh(address.host)
-        ):
-            return
-        if state.contacts.count(Origin.DHT) < CONTACTS_MAX:
-            state.contacts.add(address, Origin.DHT, now)
+        return (
+            not is_known
+            and now >= again_at
+            and state.rules.is_exchange_address(address)
+            and not state.rules.is_in_mesh(address.host)
+        )
 
     def _fetch(self, epoch: EpochKeys, address: Endpoint) -> None:
         salt = compact(address)
