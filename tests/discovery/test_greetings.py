@@ -9,6 +9,7 @@ from support.discovery_wire import START, Node, Wire, kind, prove
 from support.go_peer import GoPeer
 from wgmesh.core.model import Endpoint, PeerProof
 from wgmesh.discovery.events import ProbeAnswered, ProbeFailed
+from wgmesh.discovery.greetings import CONTENT_S
 
 
 def test_every_peer_hears_from_us_within_a_minute_for_hours() -> None:
@@ -59,7 +60,7 @@ def test_a_native_peer_whose_tunnel_has_died_is_asked_again_within_a_minute() ->
     one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
     wire.advance(900.0)
     hello_count(wire, one, two)
-    wire.advance(180.0)  # no handshake any more
+    wire.advance(CONTENT_S)  # no handshake any more
     one.sent.clear()
     wire.advance(60.0)
     assert "192.168.1.2" in {str(each.to.host) for each in one.sent if kind(each) == "HELLO"}

@@ -8,10 +8,12 @@ from dataclasses import replace
 from wgmesh.core.model import Candidate, CandidateSource, Endpoint, ObservedPeer, Peer, PublicKey
 from wgmesh.node.handshakes import (
     HURRY_GAPS_S,
+    INITIATOR_KEEPALIVE_S,
     KEEPALIVE_S,
     PASSIVE_FOREIGN_S,
     PASSIVE_MET_S,
     PASSIVE_NATIVE_S,
+    RENEWAL_S,
     RETRY_GAP_S,
     Approach,
     HandshakeTable,
@@ -27,7 +29,7 @@ SECOND = Endpoint.parse("198.51.100.1:51820")
 def test_the_node_with_the_smaller_key_initiates_at_once() -> None:
     approach = HandshakeTable(SMALL).approach(peer(LARGE), None, NOW)
 
-    assert approach == Approach(endpoint=FIRST, keepalive_s=KEEPALIVE_S)
+    assert approach == Approach(endpoint=FIRST, keepalive_s=INITIATOR_KEEPALIVE_S)
 
 
 def test_the_node_with_the_larger_key_waits_without_an_endpoint() -> None:
@@ -115,14 +117,31 @@ def test_a_connected_peer_keeps_the_endpoint_that_wireguard_roams_to() -> None:
 
     approach = table.approach(peer(LARGE), ObservedPeer(LARGE, handshake_at=NOW), NOW + 1)
 
-    assert approach == Approach(endpoint=None, keepalive_s=KEEPALIVE_S)
+    assert approach == Approach(endpoint=None, keepalive_s=INITIATOR_KEEPALIVE_S)
     assert table.next_at() is None
+
+
+def test_the_side_that_initiates_is_the_one_that_keeps_the_tunnel_alive() -> None:
+    """Only its packets renew the session, and whoever has the shorter interval is the one that sends."""
+    one, other = (
+        HandshakeTable(own).approach(peer(them), ObservedPeer(them, handshake_at=NOW), NOW).keepalive_s
+        for own, them in ((SMALL, LARGE), (LARGE, SMALL))
+    )
+    assert one < other
+
+
+def test_a_session_that_has_just_ended_is_left_to_the_next_keepalive() -> None:
+    table = HandshakeTable(SMALL)
+    ended = ObservedPeer(LARGE, handshake_at=NOW - REJECT_AFTER_S - KEEPALIVE_S)
+
+    assert table.approach(peer(LARGE), ended, NOW).endpoint is None
+    assert table.approach(peer(LARGE), ended, NOW + RENEWAL_S).endpoint == FIRST
 
 
 def test_a_tunnel_that_fell_silent_is_approached_by_both_sides_and_never_left_out() -> None:
     for own, other in ((SMALL, LARGE), (LARGE, SMALL)):
         table = HandshakeTable(own)
-        silent = ObservedPeer(other, handshake_at=NOW - REJECT_AFTER_S)
+        silent = ObservedPeer(other, handshake_at=NOW - REJECT_AFTER_S - RENEWAL_S)
 
         approaches = [table.approach(peer(other), silent, NOW + after) for after in (0.0, 1.0, RETRY_GAP_S, 20.0)]
 

@@ -16,6 +16,11 @@ from wgmesh.core.model import Endpoint, ObservedPeer, Peer, PublicKey
 from wgmesh.node.liveness import REJECT_AFTER_S
 
 KEEPALIVE_S = 25  # upstream's value: below the 30 s after which common NATs forget a UDP flow
+# WireGuard restarts this timer with every packet, also one received, so of two sides with one interval chance decides
+# who sends. A session is renewed after 120 s by the side that began it, and only when that sends (paper, section 6.2);
+# so that side shall be the one that sends, or idle tunnels get so old that they look dead.
+INITIATOR_KEEPALIVE_S = 22
+RENEWAL_S = 30.0  # a session that has ended is renewed by the next keepalive; only what fails then is a reason to act
 PASSIVE_NATIVE_S = (
     1.5  # several hurried tries of the other side; then it is probably behind a NAT that needs our packet
 )
@@ -66,9 +71,12 @@ class HandshakeTable:
     def approach(self, peer: Peer, observed: ObservedPeer | None, now: float) -> Approach:
         """Decides how `peer` shall be configured at `now`, given what the device has of it."""
         handshake_at = observed.handshake_at if observed else None
-        if handshake_at is not None and now - handshake_at < REJECT_AFTER_S:
+        keepalive_s = self._keepalive_s(peer)
+        if handshake_at is not None and now - handshake_at < REJECT_AFTER_S + RENEWAL_S:
             self._attempts.pop(peer.public_key, None)
-            return Approach()  # connected: WireGuard's roaming knows the endpoint better than anybody
+            return Approach(
+                keepalive_s=keepalive_s
+            )  # connected: WireGuard's roaming knows the endpoint better than anybody
         attempt = self._attempts.get(peer.public_key)
         if attempt is None:
             attempt = self._begin(peer, had_handshake=handshake_at is not None, now=now)
@@ -82,7 +90,7 @@ class HandshakeTable:
             return Approach(keepalive_s=0)
         if now < attempt.next_at and attempt.try_count > 0:
             self._attempts[peer.public_key] = attempt
-            return Approach(endpoint=_candidate(peer, attempt.try_count))
+            return Approach(endpoint=_candidate(peer, attempt.try_count), keepalive_s=keepalive_s)
         return self._try_next(peer, attempt, observed, now)
 
     def _begin(self, peer: Peer, had_handshake: bool, now: float) -> Attempt:
@@ -113,7 +121,10 @@ class HandshakeTable:
         gap_s = HURRY_GAPS_S[attempt.try_count] if hurried else RETRY_GAP_S
         attempt = replace(attempt, try_count=attempt.try_count + 1, next_at=now + gap_s)
         self._attempts[peer.public_key] = attempt
-        return Approach(endpoint=_candidate(peer, attempt.try_count))
+        return Approach(endpoint=_candidate(peer, attempt.try_count), keepalive_s=self._keepalive_s(peer))
+
+    def _keepalive_s(self, peer: Peer) -> int:
+        return INITIATOR_KEEPALIVE_S if peer.native and self._own_key < peer.public_key else KEEPALIVE_S
 
 
 def _candidate(peer: Peer, try_count: int) -> Endpoint:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wgmesh.core.model import DesiredDevice, ObservedDevice, PeerProof, PeersSnapshot, PublicKey, SelfDescription
 
 QUIET_TURN_S = 30.0  # a turn without any change heals what nobody reported
-PROOFS_EVERY_S = 60.0  # discovery takes a proof as fresh for 180 s, so one of three may be late
+PROOFS_EVERY_S = 30.0  # discovery takes a proof as fresh for 180 s, and a handshake may be 145 s old when it is told
 
 
 @dataclass(frozen=True, slots=True)
