@@ -128,3 +128,13 @@ def test_a_missing_device_is_created_first_and_routed_last() -> None:
 def test_a_removal_is_planned_only_for_what_exists() -> None:
     assert plan_removal(None) == ()
     assert plan_removal(observed_device()) == (RemoveDevice(),)
+
+
+@pytest.mark.parametrize(("handshake_at", "stays"), [(None, False), (NOW - 180, False), (NOW - 1, True)])
+def test_a_peer_that_shall_start_anew_stays_if_its_tunnel_has_come_up_meanwhile(
+    handshake_at: float | None, stays: bool
+) -> None:
+    wanted = desired_device(replace(desired_peer(1), only_if_connected=True))
+    present = observed_device(observed_peer(1, "10.77.1.1/32", at=handshake_at))
+    assert plan(wanted, present, NOW) == (() if stays else (RemovePeer(key(1)),))
+    assert plan(wanted, observed_device(), NOW) == ()

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from wgmesh.v1 import endpoint_pb2 as wgmesh_dot_v1_dot_endpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16wgmesh/v1/device.proto\x12\twgmesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\"\xb5\x01\n\x0b\x44\x65siredPeer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x15\n\rpreshared_key\x18\x02 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x03 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x13\n\x0b\x61llowed_ips\x18\x04 \x03(\t\x12\x19\n\x11routable_networks\x18\x05 \x03(\t\x12$\n\x1cpersistent_keepalive_seconds\x18\x06 \x01(\x05\"\x83\x01\n\rDesiredDevice\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x13\n\x0blisten_port\x18\x02 \x01(\x05\x12\x16\n\x0ereserved_ports\x18\x03 \x03(\x05\x12\x0b\n\x03mtu\x18\x04 \x01(\x05\x12%\n\x05peers\x18\x05 \x03(\x0b\x32\x16.wgmesh.v1.DesiredPeer\"\xdc\x01\n\x0cObservedPeer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x13\n\x0b\x61llowed_ips\x18\x03 \x03(\t\x12$\n\x1cpersistent_keepalive_seconds\x18\x04 \x01(\x05\x12\x32\n\x0ehandshake_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08rx_bytes\x18\x06 \x01(\x03\x12\x10\n\x08tx_bytes\x18\x07 \x01(\x03\"C\n\x0cRefusedRoute\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"1\n\x0bPeerFailure\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x9c\x01\n\x0eObservedDevice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x13\n\x0blisten_port\x18\x03 \x01(\x05\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x0b\n\x03mtu\x18\x05 \x01(\x05\x12&\n\x05peers\x18\x06 \x03(\x0b\x32\x17.wgmesh.v1.ObservedPeer\x12\x0e\n\x06routes\x18\x07 \x03(\t\"D\n\x08Identity\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x11\n\tmesh_ipv4\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16wgmesh/v1/device.proto\x12\twgmesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\"\xd0\x01\n\x0b\x44\x65siredPeer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x15\n\rpreshared_key\x18\x02 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x03 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x13\n\x0b\x61llowed_ips\x18\x04 \x03(\t\x12\x19\n\x11routable_networks\x18\x05 \x03(\t\x12$\n\x1cpersistent_keepalive_seconds\x18\x06 \x01(\x05\x12\x19\n\x11only_if_connected\x18\x07 \x01(\x08\"\x83\x01\n\rDesiredDevice\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x13\n\x0blisten_port\x18\x02 \x01(\x05\x12\x16\n\x0ereserved_ports\x18\x03 \x03(\x05\x12\x0b\n\x03mtu\x18\x04 \x01(\x05\x12%\n\x05peers\x18\x05 \x03(\x0b\x32\x16.wgmesh.v1.DesiredPeer\"\xdc\x01\n\x0cObservedPeer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x13\n\x0b\x61llowed_ips\x18\x03 \x03(\t\x12$\n\x1cpersistent_keepalive_seconds\x18\x04 \x01(\x05\x12\x32\n\x0ehandshake_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08rx_bytes\x18\x06 \x01(\x03\x12\x10\n\x08tx_bytes\x18\x07 \x01(\x03\"C\n\x0cRefusedRoute\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"1\n\x0bPeerFailure\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x9c\x01\n\x0eObservedDevice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x13\n\x0blisten_port\x18\x03 \x01(\x05\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x0b\n\x03mtu\x18\x05 \x01(\x05\x12&\n\x05peers\x18\x06 \x03(\x0b\x32\x17.wgmesh.v1.ObservedPeer\x12\x0e\n\x06routes\x18\x07 \x03(\t\"D\n\x08Identity\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x11\n\tmesh_ipv4\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wgmesh.v1.device_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DESIREDPEER']._serialized_start=97
-  _globals['_DESIREDPEER']._serialized_end=278
-  _globals['_DESIREDDEVICE']._serialized_start=281
-  _globals['_DESIREDDEVICE']._serialized_end=412
-  _globals['_OBSERVEDPEER']._serialized_start=415
-  _globals['_OBSERVEDPEER']._serialized_end=635
-  _globals['_REFUSEDROUTE']._serialized_start=637
-  _globals['_REFUSEDROUTE']._serialized_end=704
-  _globals['_PEERFAILURE']._serialized_start=706
-  _globals['_PEERFAILURE']._serialized_end=755
-  _globals['_OBSERVEDDEVICE']._serialized_start=758
-  _globals['_OBSERVEDDEVICE']._serialized_end=914
-  _globals['_IDENTITY']._serialized_start=916
-  _globals['_IDENTITY']._serialized_end=984
+  _globals['_DESIREDPEER']._serialized_end=305
+  _globals['_DESIREDDEVICE']._serialized_start=308
+  _globals['_DESIREDDEVICE']._serialized_end=439
+  _globals['_OBSERVEDPEER']._serialized_start=442
+  _globals['_OBSERVEDPEER']._serialized_end=662
+  _globals['_REFUSEDROUTE']._serialized_start=664
+  _globals['_REFUSEDROUTE']._serialized_end=731
+  _globals['_PEERFAILURE']._serialized_start=733
+  _globals['_PEERFAILURE']._serialized_end=782
+  _globals['_OBSERVEDDEVICE']._serialized_start=785
+  _globals['_OBSERVEDDEVICE']._serialized_end=941
+  _globals['_IDENTITY']._serialized_start=943
+  _globals['_IDENTITY']._serialized_end=1011
 # @@protoc_insertion_point(module_scope)

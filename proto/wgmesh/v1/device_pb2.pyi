@@ -32,12 +32,15 @@ class DesiredPeer(_message.Message):
     ALLOWED_IPS_FIELD_NUMBER: _builtins.int
     ROUTABLE_NETWORKS_FIELD_NUMBER: _builtins.int
     PERSISTENT_KEEPALIVE_SECONDS_FIELD_NUMBER: _builtins.int
+    ONLY_IF_CONNECTED_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The public key, 32 bytes."""
     preshared_key: _builtins.bytes
     """The preshared key, 32 bytes."""
     persistent_keepalive_seconds: _builtins.int
     """The keepalive interval in seconds, 0 for off."""
+    only_if_connected: _builtins.bool
+    """Leave the peer out, unless a handshake with it has completed: then it stays."""
     @_builtins.property
     def endpoint(self) -> _endpoint_pb2.Endpoint:
         """Where to send to; unset leaves the endpoint to WireGuard's roaming."""
@@ -59,10 +62,11 @@ class DesiredPeer(_message.Message):
         allowed_ips: _abc.Iterable[_builtins.str] | None = ...,
         routable_networks: _abc.Iterable[_builtins.str] | None = ...,
         persistent_keepalive_seconds: _builtins.int = ...,
+        only_if_connected: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_ips", b"allowed_ips", "endpoint", b"endpoint", "persistent_keepalive_seconds", b"persistent_keepalive_seconds", "preshared_key", b"preshared_key", "public_key", b"public_key", "routable_networks", b"routable_networks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_ips", b"allowed_ips", "endpoint", b"endpoint", "only_if_connected", b"only_if_connected", "persistent_keepalive_seconds", b"persistent_keepalive_seconds", "preshared_key", b"preshared_key", "public_key", b"public_key", "routable_networks", b"routable_networks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -41,6 +41,7 @@ def desired_peer_to_proto(peer: DesiredPeer) -> device_pb2.DesiredPeer:
         allowed_ips=texts(peer.allowed_ips),
         routable_networks=texts(peer.routable_networks),
         persistent_keepalive_seconds=peer.persistent_keepalive_s,
+        only_if_connected=peer.only_if_connected,
     )
 
 
@@ -53,6 +54,7 @@ def desired_peer_from_proto(message: device_pb2.DesiredPeer) -> DesiredPeer:
         allowed_ips=frozenset(network(each) for each in message.allowed_ips),
         routable_networks=frozenset(network(each) for each in message.routable_networks),
         persistent_keepalive_s=message.persistent_keepalive_seconds,
+        only_if_connected=message.only_if_connected,
     )
 
 

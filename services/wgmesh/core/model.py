@@ -292,6 +292,7 @@ class DesiredPeer:
     """A peer as the device shall have it.
 
     `endpoint` None leaves the endpoint to WireGuard's roaming. `routable_networks` are admitted or refused one by one.
+    With `only_if_connected` the peer is left out, unless a handshake with it has completed: then it stays.
     """
 
     public_key: PublicKey
@@ -300,6 +301,7 @@ class DesiredPeer:
     routable_networks: frozenset[IPNetwork] = frozenset()
     endpoint: Endpoint | None = None
     persistent_keepalive_s: int = 0
+    only_if_connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

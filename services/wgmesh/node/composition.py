@@ -171,8 +171,6 @@ class Composer:
         desired = []
         for peer in peers:
             approach = self._handshakes.approach(peer, observed.get(peer.public_key), now)
-            if not approach.present:
-                continue
             addresses = (self._own_mesh_addresses(peer)) - {address for address, key in lost if key == peer.public_key}
             desired.append(
                 DesiredPeer(
@@ -182,6 +180,7 @@ class Composer:
                     allowed_ips=frozenset(ipaddress.ip_network(address) for address in addresses),
                     routable_networks=frozenset(peer.routable_networks),
                     persistent_keepalive_s=approach.keepalive_s,
+                    only_if_connected=not approach.present,
                 )
             )
         return tuple(desired)

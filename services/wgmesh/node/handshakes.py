@@ -116,7 +116,7 @@ class HandshakeTable:
         if observed is not None and observed.handshake_at is None:
             # Leave it out once; the composition that follows at once finds it absent and initiates.
             self._attempts[peer.public_key] = replace(attempt, next_at=now)
-            return Approach(present=False)
+            return Approach(present=False, keepalive_s=self._keepalive_s(peer))
         hurried = observed is None and attempt.try_count < len(HURRY_GAPS_S)
         gap_s = HURRY_GAPS_S[attempt.try_count] if hurried else RETRY_GAP_S
         attempt = replace(attempt, try_count=attempt.try_count + 1, next_at=now + gap_s)

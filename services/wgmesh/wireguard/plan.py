@@ -13,7 +13,7 @@ Rules that are easy to miss:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wgmesh.core.model import (
     DesiredDevice,
@@ -168,6 +168,7 @@ Action = (
 def plan(target: DesiredDevice, observed: ObservedDevice | None, now: float) -> tuple[Action, ...]:
     """Returns the actions in the order to apply them. `now` is Unix seconds, the clock of the observed handshakes."""
     current = observed or ObservedDevice(name="", backend="", listen_port=0, up=False)
+    target = replace(target, peers=_remaining(target, current, now))
     actions: list[Action] = [] if observed else [CreateDevice()]
     routes = {network: peer.public_key for peer in target.peers for network in peer.routable_networks}
     actions += [RemoveRoute(network) for network in _in_order(current.routes - routes.keys())]
@@ -202,6 +203,14 @@ def _plan_link(target: DesiredDevice, current: ObservedDevice) -> list[Action]:
     if target.listen_port not in (0, current.listen_port):
         actions.append(SetListenPort(target.listen_port))
     return actions
+
+
+def _remaining(target: DesiredDevice, current: ObservedDevice, now: float) -> tuple[DesiredPeer, ...]:
+    """All peers but those to be left out. Whoever wished that may not have seen yet that a handshake has completed."""
+    if not any(peer.only_if_connected for peer in target.peers):
+        return target.peers
+    live = {peer.public_key for peer in current.peers if is_live(peer, now)}
+    return tuple(peer for peer in target.peers if not peer.only_if_connected or peer.public_key in live)
 
 
 def _plan_peers(target: DesiredDevice, current: ObservedDevice, now: float) -> list[Action]:
