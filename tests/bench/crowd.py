@@ -23,8 +23,8 @@ GAP_S = 5.0  # between two starts: a newcomer is work for all others, and they s
 SETTLE_S = 900.0  # gossip has slowed down to its last pace
 MEASURE_S = 300.0
 DAY_S = 86400.0
-# All namespaces of a machine share the kernel's tables of neighbours, 1024 entries for each family (arp(7)). Fifty nodes
-# that are fifty machines to each other need 5,000, and what finds no room there is dropped.
+# All namespaces of a machine share the kernel's tables of neighbours, 1024 entries for each family (arp(7)). Fifty
+# nodes that are fifty machines to each other need 5,000, and what finds no room there is dropped.
 NEIGHBOURS = {"gc_thresh3": 65536, "gc_thresh2": 32768, "gc_thresh1": 16384}
 TUNNEL_BYTES = 60  # outer IPv4 and UDP headers, and WireGuard's own (paper, section 5.4.6), for a packet in the tunnel
 
