@@ -16,7 +16,8 @@ from wgmesh.core.envelope import open_envelope
 from wgmesh.core.keyschedule import derive
 from wgmesh.core.model import Endpoint, Peer, PublicKey, SelfDescription
 from wgmesh.core.secret import Secret
-from wgmesh.discovery.engine import DiscoveryCore, Randomness
+from wgmesh.discovery.assembly import Randomness
+from wgmesh.discovery.engine import DiscoveryCore
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.settings import DiscoverySettings
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 from wgmesh.core.model import CandidateSource, Endpoint, PeerProof, PublicKey
-from wgmesh.discovery.peer_table import PEERS_MAX, Change, PeerFacts, PeerTable
+from wgmesh.discovery.peer_record import Change, PeerFacts
+from wgmesh.discovery.peer_table import PEERS_MAX, PeerTable
 
 NET = ipaddress.ip_network("192.168.77.0/24")
 FACTS = PeerFacts(ipaddress.IPv4Address("10.1.0.1"), hostname="a", routable_networks=(NET,), introducer=True)

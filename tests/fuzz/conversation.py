@@ -13,8 +13,9 @@ from support.discovery_wire import KEYS, SECRET, describe
 from wgmesh.core.envelope import MessageType, Opened, open_envelope
 from wgmesh.core.model import Endpoint, PeerProof
 from wgmesh.core.sansio import Transmit
+from wgmesh.discovery.assembly import Randomness
 from wgmesh.discovery.contacts import CONCURRENT_HEARD_MAX, CONCURRENT_MAX, CONTACTS_MAX
-from wgmesh.discovery.engine import DiscoveryCore, Randomness
+from wgmesh.discovery.engine import DiscoveryCore
 from wgmesh.discovery.events import DhtRequest, DhtRequested
 from wgmesh.discovery.exchange import IN_FLIGHT_MAX, RESEND_AT_S
 from wgmesh.discovery.lan import LanInterface

@@ -21,7 +21,8 @@ from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.possession import Agreement
 from wgmesh.core.sansio import Transmit
 from wgmesh.core.secret import Secret
-from wgmesh.discovery.engine import DiscoveryCore, Randomness
+from wgmesh.discovery.assembly import Randomness
+from wgmesh.discovery.engine import DiscoveryCore
 from wgmesh.discovery.events import DhtRequest, DhtRequested, Event, PairKeysWanted
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.mainline import (

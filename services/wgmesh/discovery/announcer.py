@@ -30,7 +30,7 @@ from wgmesh.core.probe import Probe, ProbeReply, encode_probe_reply
 from wgmesh.core.rendezvous import Offer, Start, encode_offer, encode_start
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.lan import LanInterface
-from wgmesh.discovery.peer_table import NEVER, PeerRecord
+from wgmesh.discovery.peer_record import NEVER, PeerRecord
 from wgmesh.discovery.rotation import Rotation
 
 # One DNS label. With it the answer is at most 2.5 times the question; RFC 9000, section 8.1 takes three for harmless.

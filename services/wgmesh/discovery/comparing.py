@@ -8,7 +8,7 @@ from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.gossip import DATAGRAMS_MAX, react
 from wgmesh.discovery.gossip_view import bucket_count, summary_of
 from wgmesh.discovery.inbox import Message, Rejected, Rejection
-from wgmesh.discovery.peer_table import PeerRecord
+from wgmesh.discovery.peer_record import PeerRecord
 from wgmesh.discovery.roster import Roster
 from wgmesh.discovery.standing import Standing
 from wgmesh.discovery.state import DiscoveryState

@@ -19,7 +19,7 @@ from wgmesh.discovery.directory_plan import DirectoryPlan, Store
 from wgmesh.discovery.events import DhtRequested
 from wgmesh.discovery.mainline import ReadRecord, StoreRecord
 from wgmesh.discovery.own_record import own_record
-from wgmesh.discovery.peer_table import Change
+from wgmesh.discovery.peer_record import Change
 from wgmesh.discovery.roster import Roster
 from wgmesh.discovery.state import DiscoveryState
 

@@ -1,22 +1,18 @@
 """The discovery core: bytes, the own description and `now` in; datagrams, events and the peer table out.
 
-It only wires. inbox opens, reception acts on messages, roster knows who joins and leaves, greetings asks.
+It only passes on. inbox opens, reception acts on messages, roster knows who joins and leaves, greetings asks.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
-from wgmesh.core.addressing import claimed_nonce, mesh_ipv4_network
-from wgmesh.core.keyschedule import derive
 from wgmesh.core.model import (
     Endpoint,
     LayerState,
-    Notice,
     PeerProof,
     PeersSnapshot,
     PublicKey,
@@ -25,44 +21,21 @@ from wgmesh.core.model import (
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.possession import Agreement
 from wgmesh.core.sansio import Transmit
-from wgmesh.discovery.address_rules import AddressRules
-from wgmesh.discovery.announcer import Announcer
-from wgmesh.discovery.candidates import HEARD_FRESH_S, LAN_FRESH_S
-from wgmesh.discovery.comparing import Comparing
-from wgmesh.discovery.directory import Directory
+from wgmesh.discovery.assembly import Randomness, assemble
+from wgmesh.discovery.candidates import HEARD_FRESH_S
+from wgmesh.discovery.departures import Departures
 from wgmesh.discovery.events import DatagramRejected, Event, PairKeysWanted
 from wgmesh.discovery.exchange import Purpose
-from wgmesh.discovery.finding import Finding
 from wgmesh.discovery.gate import PROVEN_TRUST_S
-from wgmesh.discovery.greetings import Greetings
-from wgmesh.discovery.inbox import Inbox, Rejected, Rejection
+from wgmesh.discovery.inbox import Rejected, Rejection
 from wgmesh.discovery.lan import LanInterface
-from wgmesh.discovery.layers import Layers
 from wgmesh.discovery.leaving import say_goodbye
 from wgmesh.discovery.mainline import MainlineEvent
 from wgmesh.discovery.mapping import ExchangeMapping
-from wgmesh.discovery.meeting import Meeting
-from wgmesh.discovery.notices import notices
-from wgmesh.discovery.pair_keys import PairKeys, Waiting
-from wgmesh.discovery.peer_table import PeerTable
-from wgmesh.discovery.reception import Reception
-from wgmesh.discovery.roster import Roster
+from wgmesh.discovery.notices import NoticeBoard
+from wgmesh.discovery.pair_keys import Waiting
 from wgmesh.discovery.settings import DiscoverySettings
-from wgmesh.discovery.state import DiscoveryState
 from wgmesh.discovery.tombstones import Departure
-from wgmesh.discovery.upstream_gossip import UpstreamGossip
-
-NOTICE_S = 5.0  # what the operator should know is not worth a look at each datagram
-SWEEP_GAP_S = 1.0  # expiry is not worth more than one look at the table a second
-
-
-@dataclass(frozen=True, slots=True)
-class Randomness:
-    """Where the core's chances come from."""
-
-    random_bytes: Callable[[int], bytes]
-    random_unit: Callable[[], float]
-    """Floats in 0..1."""
 
 
 class DiscoveryCore:
@@ -70,47 +43,23 @@ class DiscoveryCore:
 
     def __init__(self, settings: DiscoverySettings, randomness: Randomness, boot: bytes) -> None:
         """`boot` are 8 random bytes that name this run of the process."""
-        keys = derive(settings.secret)
-        mesh_ipv4 = mesh_ipv4_network(keys, settings.mesh_subnet)
-        rules = AddressRules((mesh_ipv4, keys.ipv6_network), settings.ipv6)
-        table, pair_keys = PeerTable(), PairKeys()
-        announcer = Announcer(keys.gossip_key, rules, boot, randomness.random_bytes, pair_keys.get, table.rotation)
+        parts = assemble(settings, randomness, boot)
         self._settings = settings
-        self._keys = keys
-        self._state = DiscoveryState(
-            announcer, table, pair_keys, rules, keys.gossip_port, randomness.random_unit, settings.punching
-        )
-        self._roster = Roster(
-            self._state,
-            lambda address, key: claimed_nonce(address, key, settings.secret, keys, settings.mesh_subnet) is not None,
-        )
-        self._greetings = Greetings(self._state, self._roster)
-        inbox = Inbox(keys.gossip_key, self._state.gate, self._state.banned)
-        self._comparing = Comparing(self._state, self._roster)
-        self._meeting = Meeting(self._state, self._greetings, settings.punching, randomness.random_unit)
-        self._reception = Reception(
-            self._state, inbox, self._roster, self._greetings, self._comparing, self._meeting, settings.gossip
-        )
-        self._mapping = ExchangeMapping(randomness.random_bytes)
-        self._finding: Finding | None = None
-        if settings.uses_mainline:
-            self._finding = Finding(
-                self._state, self._roster, settings.secret, randomness.random_unit, randomness.random_bytes
-            )
-            self._greetings.on_stranger_met = self._finding.met
-            self._greetings.on_stranger_silent = self._finding.unanswered
-        self._directory: Directory | None = None
-        if settings.private_dht:
-            self._directory = Directory(
-                self._state, self._roster, settings.secret, randomness.random_unit, randomness.random_bytes
-            )
-        dht = self._finding or self._directory
-        self._layers = Layers(settings, self._state, None if dht is None else dht.layer)
+        self._keys = parts.keys
+        self._state = parts.state
+        self._roster = parts.roster
+        self._greetings = parts.greetings
+        self._comparing = parts.comparing
+        self._meeting = parts.meeting
+        self._reception = parts.reception
+        self._mapping = parts.mapping
+        self._finding = parts.finding
+        self._directory = parts.directory
+        self._layers = parts.layers
+        self._upstream_gossip = parts.upstream_gossip
+        self._departures = Departures(parts.state, parts.roster, parts.greetings)
+        self._notices = NoticeBoard(parts.state)
         self._interfaces: tuple[LanInterface, ...] = ()
-        self._upstream_gossip = UpstreamGossip(self._state, self._greetings, randomness.random_unit)
-        self._sweep_at: float | None = None
-        self._notices: tuple[Notice, ...] = ()
-        self._noticed_at = float("-inf")
         self._has_left = False
         self._now = 0.0
 
@@ -301,19 +250,10 @@ class DiscoveryCore:
         if self._has_left:
             return
         self._now = now
-        state = self._state
-        self._act_on(state.pair_keys.overdue(now), now)
+        self._act_on(self._state.pair_keys.overdue(now), now)
         self._mapping.handle_timeout(now)
         self._greetings.handle_timeout(now)
-        for key in state.farewells.to_ask(now):
-            record = state.table.get(key)
-            if record is not None:
-                self._greetings.confirm(record, now)
-        for key, timestamp in state.farewells.due(now):
-            self._roster.depart(key, Departure.GOODBYE, now, timestamp)
-        if self._sweep_at is not None and now >= self._sweep_at:
-            self._roster.expire(now)
-            self._sweep_at = None
+        self._departures.handle_timeout(now)
         self._settle(now)
 
     def poll_transmit(self) -> Transmit | None:
@@ -328,11 +268,10 @@ class DiscoveryCore:
             return None
         due = [
             state.exchange.poll_timeout(),
-            state.farewells.poll_timeout(),
+            self._departures.poll_timeout(),
             state.outbox.poll_timeout(),
             state.pair_keys.poll_timeout(),
             self._mapping.poll_timeout(),
-            self._sweep_at,
         ]
         if state.announcer.description is not None:
             due += [
@@ -359,7 +298,7 @@ class DiscoveryCore:
             exchange_port=state.exchange_port,
             observed_endpoints=tuple(seen for seen, _ in Counter(each.endpoint for each in witnesses).most_common()),
             banned=tuple(sorted(state.banned)),
-            notices=self._notices,
+            notices=self._notices.current,
         )
 
     def _group(self) -> Endpoint:
@@ -393,15 +332,8 @@ class DiscoveryCore:
         wanted = self._state.pair_keys.take_wanted(now)
         if wanted:
             self._state.outbox.report(PairKeysWanted(wanted))
-        if self._sweep_at is None and len(self._state.table):
-            # whatever is heard from here on lives for 20 s at least
-            due_at = self._state.table.next_expiry(now) or now
-            self._sweep_at = min(max(due_at, now + SWEEP_GAP_S), now + LAN_FRESH_S)
-        if now - self._noticed_at >= NOTICE_S:
-            self._noticed_at = now
-            if (current := notices(self._state, now)) != self._notices:
-                self._notices = current
-                self._state.outbox.publish()
+        self._departures.settle(now)
+        self._notices.settle(now)
         self._state.outbox.settle(now)
 
     def _publish(self, now: float) -> None:

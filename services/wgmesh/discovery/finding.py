@@ -35,7 +35,7 @@ from wgmesh.discovery.mainline import (
 )
 from wgmesh.discovery.mainline_plan import Announce, Fetch, LookUp, MainlinePlan, Publish
 from wgmesh.discovery.own_record import own_record
-from wgmesh.discovery.peer_table import Change
+from wgmesh.discovery.peer_record import Change
 from wgmesh.discovery.roster import Roster
 from wgmesh.discovery.rumours import Rumours
 from wgmesh.discovery.state import DiscoveryState

@@ -12,7 +12,7 @@ from wgmesh.discovery.exchange import PATIENCE_S, RESEND_AT_S, Attempt, Purpose
 from wgmesh.discovery.farewells import CONFIRM_S, GRACE_S
 from wgmesh.discovery.gate import ANSWER_TRUST_S
 from wgmesh.discovery.inbox import Message, Rejected, Rejection
-from wgmesh.discovery.peer_table import NEVER, Change, PeerRecord
+from wgmesh.discovery.peer_record import NEVER, Change, PeerRecord
 from wgmesh.discovery.roster import Roster, wireguard_port
 from wgmesh.discovery.standing import Standing
 from wgmesh.discovery.state import DiscoveryState, Witness

@@ -11,7 +11,7 @@ from wgmesh.discovery.events import ContactAnswered, ContactTried
 from wgmesh.discovery.exchange import Purpose
 from wgmesh.discovery.greetings import Greetings
 from wgmesh.discovery.lan import LanInterface
-from wgmesh.discovery.peer_table import PeerRecord
+from wgmesh.discovery.peer_record import PeerRecord
 from wgmesh.discovery.rendezvous import Rendezvous
 from wgmesh.discovery.rendezvous_values import Outcome, PeerView, Punch, PunchEnded, Send
 from wgmesh.discovery.state import DiscoveryState

@@ -6,10 +6,29 @@ from wgmesh.core.model import Notice, PublicKey
 from wgmesh.discovery.state import DiscoveryState
 
 NAMED_MAX = 5  # a notice is one line
+REFRESH_S = 5.0  # what the operator should know is not worth a look at each datagram
 
 
-def notices(state: DiscoveryState, now: float) -> tuple[Notice, ...]:
-    """Returns what is to be known at `now`."""
+class NoticeBoard:
+    """The notices as they stand."""
+
+    def __init__(self, state: DiscoveryState) -> None:
+        self._state = state
+        self._looked_at = float("-inf")
+        self.current: tuple[Notice, ...] = ()
+
+    def settle(self, now: float) -> None:
+        """Looks again if it is time, and publishes what has changed."""
+        if now - self._looked_at < REFRESH_S:
+            return
+        self._looked_at = now
+        found = _notices(self._state, now)
+        if found != self.current:
+            self.current = found
+            self._state.outbox.publish()
+
+
+def _notices(state: DiscoveryState, now: float) -> tuple[Notice, ...]:
     found = []
     if sentence := state.doubles.own_sentence(now):
         found.append(Notice("duplicate-identity", sentence))

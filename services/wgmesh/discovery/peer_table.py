@@ -8,110 +8,20 @@ Three kinds of news, each with its own weight:
 
 from __future__ import annotations
 
-import ipaddress
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
-from wgmesh.core.model import CandidateSource, Endpoint, IPAddress, IPNetwork, Peer, PeerProof, PublicKey
+from wgmesh.core.model import CandidateSource, Endpoint, IPAddress, Peer, PeerProof, PublicKey
 from wgmesh.discovery.agenda import Agenda
-from wgmesh.discovery.candidates import PROOF_FRESH_S, Candidates, lifetime_s
+from wgmesh.discovery.candidates import PROOF_FRESH_S, lifetime_s
 from wgmesh.discovery.claims import Claims
 from wgmesh.discovery.gossip_view import View
+from wgmesh.discovery.peer_record import NEVER, SILENT_S, Change, PeerFacts, PeerRecord, greater
 from wgmesh.discovery.rotation import Rotation
 
 PEERS_MAX = 1000  # upstream's cap (protocol notes, section 15.3)
-SILENT_S = 600.0  # upstream's removal age, so that both kinds of node agree on who is gone
-NEVER = float("-inf")
-
-
-@dataclass(frozen=True, slots=True)
-class PeerFacts:
-    """What a member says of itself, or what is said of it."""
-
-    mesh_ipv4: ipaddress.IPv4Address
-    mesh_ipv6: ipaddress.IPv6Address | None = None
-    hostname: str = ""
-    routable_networks: tuple[IPNetwork, ...] = ()
-    introducer: bool = False
-    nat_type: str = ""
-    native: bool = False
-    exchange_port: int | None = None
-    """Where it listens, None where that is the mesh's own exchange port."""
-    revision: int = 0
-    """The peer's own count of what it has said of itself; 0 for upstream's, which have none."""
-
-
-class Change(StrEnum):
-    """How much some news has changed the table."""
-
-    NOTHING = "nothing"
-    AGE = "age"
-    """The same as before, only younger."""
-    CONTENT = "content"
-    NEW_PEER = "new-peer"
-
-
-@dataclass(slots=True)
-class PeerRecord:
-    """One member. Owned by the table; others only read it."""
-
-    key: PublicKey
-    facts: PeerFacts
-    first_seen_at: float
-    candidates: Candidates = field(default_factory=Candidates)
-    methods: list[str] = field(default_factory=list)
-    direct_seen_at: float | None = None
-    proven_at: float | None = None
-    possession_at: float | None = None
-    """When it last proved to hold its private key, in a message to us."""
-    control_endpoint: Endpoint | None = None
-    traceparent: str = ""
-
-    def is_proven(self, now: float) -> bool:
-        """Whether WireGuard reached the peer so recently that its session still carries traffic."""
-        return self.proven_at is not None and now - self.proven_at < PROOF_FRESH_S
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether there is better evidence than other members' words."""
-        return self.direct_seen_at is not None or self.proven_at is not None
-
-    @property
-    def silent_since(self) -> float:
-        return max(self.direct_seen_at or NEVER, self.proven_at or NEVER, self.first_seen_at)
-
-    def hosts(self) -> set[IPAddress]:
-        """Every address from which this peer may speak: mesh, control and candidate addresses."""
-        hosts: set[IPAddress] = {endpoint.host for endpoint in self.candidates.endpoints()}
-        hosts.add(self.facts.mesh_ipv4)
-        if self.facts.mesh_ipv6 is not None:
-            hosts.add(self.facts.mesh_ipv6)
-        if self.control_endpoint is not None:
-            hosts.add(self.control_endpoint.host)
-        return hosts
-
-    def to_peer(self, now: float) -> Peer:
-        facts = self.facts
-        return Peer(
-            public_key=self.key,
-            mesh_ipv4=facts.mesh_ipv4,
-            mesh_ipv6=facts.mesh_ipv6,
-            hostname=facts.hostname,
-            candidates=self.candidates.best_first(now),
-            discovery_methods=tuple(self.methods),
-            introducer=facts.introducer,
-            routable_networks=facts.routable_networks,
-            nat_type=facts.nat_type,
-            first_seen_at=self.first_seen_at,
-            direct_seen_at=self.direct_seen_at,
-            native=facts.native,
-            traceparent=self.traceparent,
-            control_endpoint=self.control_endpoint,
-            possession_at=self.possession_at,
-        )
 
 
 class PeerTable:
@@ -175,13 +85,13 @@ class PeerTable:
             change = Change.NEW_PEER
         is_elsewhere = record.candidates.replace(announced, CandidateSource.ANNOUNCED, now)
         if is_elsewhere or record.facts != facts or record.direct_seen_at is None:
-            change = _greater(change, Change.CONTENT)
+            change = greater(change, Change.CONTENT)
         if record.facts.exchange_port != facts.exchange_port:
             self._set_control(record, None)  # it has started anew, and listens elsewhere
         self._set_facts(record, facts)
         record.direct_seen_at = now
         self._verify(record)
-        return _greater(change, _label(record, method))
+        return greater(change, record.label(method))
 
     def hear_second_hand(
         self, key: PublicKey, facts: PeerFacts, endpoint: Endpoint | None, method: str, now: float
@@ -192,14 +102,14 @@ class PeerTable:
             if key == self.own_key or len(self._records) >= PEERS_MAX:
                 return Change.NOTHING
             record = self._add(PeerRecord(key, facts, now))
-            _label(record, method)
+            record.label(method)
             change = Change.NEW_PEER
         else:
             change = self._fill_gaps(record, facts)
         if endpoint is not None and endpoint not in record.candidates.endpoints():
             self._hear_of(record, endpoint, CandidateSource.SECOND_HAND, now)
             if endpoint in record.candidates.endpoints():
-                change = _greater(change, Change.CONTENT)
+                change = greater(change, Change.CONTENT)
         return change
 
     def restore(self, key: PublicKey, facts: PeerFacts, endpoint: Endpoint | None, now: float) -> Change:
@@ -237,7 +147,7 @@ class PeerTable:
         if record is None:
             return Change.NOTHING
         self._touch(key)
-        return _label(record, method)
+        return record.label(method)
 
     def note_possession(self, key: PublicKey, now: float) -> Change:
         """Notes that a peer has just proven to hold its private key."""
@@ -263,7 +173,7 @@ class PeerTable:
             record = self._records.get(proof.public_key)
             if record is None or proof.proven_at <= (record.proven_at or NEVER):
                 continue
-            change = _greater(change, self._prove(record, proof.endpoint, min(proof.proven_at, now), now))
+            change = greater(change, self._prove(record, proof.endpoint, min(proof.proven_at, now), now))
         return change
 
     def remove(self, key: PublicKey) -> bool:
@@ -290,7 +200,7 @@ class PeerTable:
                 continue
             is_changed |= record.candidates.expire(now)
             self._touch(key)
-            self._expiries.set(key, _next_expiry(record, now))
+            self._expiries.set(key, record.next_expiry(now))
         for key in gone:
             self.remove(key)
         return tuple(gone), Change.CONTENT if gone or is_changed else Change.NOTHING
@@ -401,28 +311,5 @@ class PeerTable:
         return Change.CONTENT
 
 
-_WEIGHT = {change: weight for weight, change in enumerate(Change)}
-
-
-def _greater(one: Change, other: Change) -> Change:
-    return one if _WEIGHT[one] >= _WEIGHT[other] else other
-
-
-def _next_expiry(record: PeerRecord, now: float) -> float:
-    """When a record that is alive has to be looked at again."""
-    silent_at = record.silent_since + SILENT_S
-    if silent_at <= now:  # only its proof keeps it
-        silent_at = (record.proven_at or now) + PROOF_FRESH_S
-    change_at = record.candidates.next_change(now)
-    return silent_at if change_at is None else min(silent_at, change_at)
-
-
 def _text(key: PublicKey) -> str:
     return key.text
-
-
-def _label(record: PeerRecord, method: str) -> Change:
-    if method in record.methods:
-        return Change.NOTHING
-    record.methods.append(method)
-    return Change.CONTENT

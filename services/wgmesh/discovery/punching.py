@@ -30,7 +30,8 @@ from wgmesh.discovery.agenda import Agenda
 from wgmesh.discovery.candidates import PROOF_FRESH_S
 from wgmesh.discovery.exchange import PATIENCE_S
 from wgmesh.discovery.lan import LanInterface
-from wgmesh.discovery.peer_table import NEVER, PEERS_MAX
+from wgmesh.discovery.peer_record import NEVER
+from wgmesh.discovery.peer_table import PEERS_MAX
 from wgmesh.discovery.rendezvous_values import Action, Outcome, PeerView, Punch, PunchEnded, Send
 
 # specification

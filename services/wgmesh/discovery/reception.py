@@ -22,7 +22,7 @@ from wgmesh.discovery.greetings import EXCHANGE, Greetings
 from wgmesh.discovery.inbox import Inbox, Message, Rejected, Rejection
 from wgmesh.discovery.lan_hearing import LanHearing
 from wgmesh.discovery.meeting import Meeting
-from wgmesh.discovery.peer_table import PeerRecord
+from wgmesh.discovery.peer_record import PeerRecord
 from wgmesh.discovery.replay import Novelty
 from wgmesh.discovery.roster import Roster
 from wgmesh.discovery.standing import Standing, judge

@@ -16,7 +16,7 @@ from wgmesh.core.settings import DEFAULT_LISTEN_PORT
 from wgmesh.discovery.contacts import Origin
 from wgmesh.discovery.events import LayerHeard, PeerLeft, PeerSighted
 from wgmesh.discovery.inbox import Message
-from wgmesh.discovery.peer_table import SILENT_S, Change, PeerFacts, PeerRecord
+from wgmesh.discovery.peer_record import SILENT_S, Change, PeerFacts, PeerRecord
 from wgmesh.discovery.state import DiscoveryState
 from wgmesh.discovery.tombstones import Departure
 

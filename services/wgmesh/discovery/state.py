@@ -20,7 +20,8 @@ from wgmesh.discovery.gossip import GossipRounds
 from wgmesh.discovery.gossip_view import View
 from wgmesh.discovery.lan import LanAnnouncements
 from wgmesh.discovery.pair_keys import PairKeys
-from wgmesh.discovery.peer_table import Change, PeerRecord, PeerTable
+from wgmesh.discovery.peer_record import Change, PeerRecord
+from wgmesh.discovery.peer_table import PeerTable
 from wgmesh.discovery.replay import SenderClocks
 from wgmesh.discovery.skew import ClockSkew
 from wgmesh.discovery.standing import Possessions

@@ -16,7 +16,8 @@ from wgmesh.core.keyschedule import derive
 from wgmesh.core.model import Endpoint, Identity, IPAddress, Peer, PublicKey, SelfDescription
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.secret import Secret
-from wgmesh.discovery.engine import DiscoveryCore, Randomness
+from wgmesh.discovery.assembly import Randomness
+from wgmesh.discovery.engine import DiscoveryCore
 from wgmesh.discovery.events import DhtRequested, PairKeysWanted, PeerLeft, PeersChanged, PeerSighted
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.mainline import MainlineEvent

@@ -15,7 +15,8 @@ from wgmesh.core.model import Endpoint, Identity, IPAddress, ObservedPeer, Paths
 from wgmesh.core.possession import Agreement, PairKey, agree
 from wgmesh.core.private_key import PrivateKey
 from wgmesh.core.secret import Secret
-from wgmesh.discovery.engine import DiscoveryCore, Randomness
+from wgmesh.discovery.assembly import Randomness
+from wgmesh.discovery.engine import DiscoveryCore
 from wgmesh.discovery.events import Event, PairKeysWanted, PeersChanged
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.settings import DiscoverySettings

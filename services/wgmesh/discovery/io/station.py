@@ -12,7 +12,8 @@ from collections.abc import Set as AbstractSet
 from wgmesh.core.errors import NotFound, NotReady, PeerNotFound
 from wgmesh.core.model import Endpoint, IPAddress, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
 from wgmesh.core.possession import Agreement
-from wgmesh.discovery.engine import DiscoveryCore, Randomness
+from wgmesh.discovery.assembly import Randomness
+from wgmesh.discovery.engine import DiscoveryCore
 from wgmesh.discovery.events import (
     DhtRequest,
     DhtRequested,
