@@ -8,8 +8,8 @@ import pytest
 from support.discovery_wire import START, Node, Wire, kind, prove
 from support.go_peer import GoPeer
 from wgmesh.core.model import Endpoint, PeerProof
+from wgmesh.discovery.candidates import TUNNEL_LOST_S
 from wgmesh.discovery.events import ProbeAnswered, ProbeFailed
-from wgmesh.discovery.greetings import CONTENT_S
 
 
 def test_every_peer_hears_from_us_within_a_minute_for_hours() -> None:
@@ -60,10 +60,27 @@ def test_a_native_peer_whose_tunnel_has_died_is_asked_again_within_a_minute() ->
     one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
     wire.advance(900.0)
     hello_count(wire, one, two)
-    wire.advance(CONTENT_S)  # no handshake any more
+    wire.advance(TUNNEL_LOST_S)  # no handshake any more
     one.sent.clear()
     wire.advance(60.0)
     assert "192.168.1.2" in {str(each.to.host) for each in one.sent if kind(each) == "HELLO"}
+
+
+def test_an_idle_tunnel_whose_renewals_are_told_late_is_neither_refreshed_nor_punched() -> None:
+    wire = Wire()
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2")
+    wire.advance(30.0)
+    hello_count(wire, one, two)
+    one.sent.clear()
+    handshake_at = wire.now
+    for _ in range(120):  # an hour, told every 30 s of handshakes that are renewed after 165 s
+        if wire.now - handshake_at > 165.0:
+            handshake_at = wire.now - 25.0
+        for node, peer in ((one, two), (two, one)):
+            proof = PeerProof(peer.key, Endpoint.of(peer.host, 51820), handshake_at)
+            node.core.set_self(node.description, [proof], wire.now)
+        wire.advance(30.0)
+    assert [str(each.to) for each in one.sent if kind(each) == "HELLO"] == []
 
 
 def test_a_refresh_that_fails_in_the_tunnel_goes_outside() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from wgmesh.core.announcement import Announcement
 from wgmesh.core.model import CandidateSource, Endpoint, PublicKey
+from wgmesh.discovery.candidates import TUNNEL_LOST_S
 from wgmesh.discovery.contacts import Origin
 from wgmesh.discovery.events import ContactAnswered, ContactTried, ProbeAnswered, ProbeFailed
 from wgmesh.discovery.exchange import PATIENCE_S, RESEND_AT_S, Attempt, Purpose
@@ -23,8 +24,6 @@ REPEATS = len(RESEND_AT_S)
 # Three small datagrams to an address that anybody may have named (BUG 57), and time for one slow answer.
 STRANGER_REPEATS = 2
 STRANGER_PATIENCE_S = 2.0
-# An idle tunnel renews its handshake after 120 to 190 s, and we hear of that within 40 s.
-CONTENT_S = 230.0
 SHARED_MAX = 8  # more than the two or three that fit, so that one long entry does not leave the room unused
 
 
@@ -96,7 +95,7 @@ class Greetings:
 
     def _is_content(self, record: PeerRecord | None, now: float) -> bool:
         """Whether a peer misses nothing when we say little: WireGuard proves us, and gossip tells of the others."""
-        return record is not None and record.facts.native and now - (record.proven_at or NEVER) < CONTENT_S
+        return record is not None and record.facts.native and now - (record.proven_at or NEVER) < TUNNEL_LOST_S
 
     def _refresh(self, record: PeerRecord, now: float) -> None:
         """Lets a peer hear from us: through the tunnel while that works, else outside."""

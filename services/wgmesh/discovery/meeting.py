@@ -11,7 +11,7 @@ from wgmesh.discovery.events import ContactAnswered, ContactTried
 from wgmesh.discovery.exchange import Purpose
 from wgmesh.discovery.greetings import Greetings
 from wgmesh.discovery.lan import LanInterface
-from wgmesh.discovery.peer_record import PeerRecord
+from wgmesh.discovery.peer_record import NEVER, PeerRecord
 from wgmesh.discovery.rendezvous import Rendezvous
 from wgmesh.discovery.rendezvous_values import Outcome, PeerView, Punch, PunchEnded, Send
 from wgmesh.discovery.state import DiscoveryState
@@ -32,6 +32,7 @@ class Meeting:
         self._machine = Rendezvous(state.rules, punching, random_unit)
         self._synced: object = None
         self._sync_at: float | None = None
+        self._shown_at = NEVER
 
     def set_own(self, key: PublicKey, introducer: bool) -> None:
         self._machine.set_own(key, introducer)
@@ -57,8 +58,9 @@ class Meeting:
     def handle_timeout(self, now: float) -> None:
         """Does what is due, and what came of the inputs since."""
         self._sync(now)
-        due_at = self._machine.poll_timeout()
-        if due_at is not None and now >= due_at:
+        if self._is_due(now) and now >= self._shown_at + SYNC_GAP_S:
+            self._show(now)  # it may be due only because a proof that we have got is still to be shown to it
+        if self._is_due(now):
             self._machine.handle_timeout(now)
         state = self._state
         while (action := self._machine.poll()) is not None:
@@ -74,13 +76,20 @@ class Meeting:
         due = (self._machine.poll_timeout(), self._sync_at)
         return min((at for at in due if at is not None), default=None)
 
+    def _is_due(self, now: float) -> bool:
+        due_at = self._machine.poll_timeout()
+        return due_at is not None and now >= due_at
+
     def _sync(self, now: float) -> None:
         """Shows the machine what has changed in the table, not more often than it is worth."""
         if self._state.outbox.content_revision != self._synced:
             soon = now + (0.0 if self._synced is None else SYNC_GAP_S)
             self._sync_at = soon if self._sync_at is None else min(self._sync_at, soon)
-        if self._sync_at is None or now < self._sync_at:
-            return
+        if self._sync_at is not None and now >= self._sync_at:
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        self._shown_at = now
         self._sync_at, self._synced = now + SYNC_EVERY_S, self._state.outbox.content_revision
         table = self._state.table
         records = {key: table.get(key) for key in table.take_touched()}

@@ -27,7 +27,7 @@ from wgmesh.core.rendezvous import (
 )
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.agenda import Agenda
-from wgmesh.discovery.candidates import PROOF_FRESH_S
+from wgmesh.discovery.candidates import TUNNEL_LOST_S
 from wgmesh.discovery.exchange import PATIENCE_S
 from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.peer_record import NEVER
@@ -225,9 +225,9 @@ class Punching:
         return [*actions, PunchEnded(pair.key, outcome)]
 
     def _succeed(self, pair: _Pair, view: PeerView, now: float) -> list[Action]:
-        """BUG 40: success ends the attempt and the back-off. The next look comes when the proof grows stale."""
+        """BUG 40: success ends the attempt and the back-off. The next look comes when the tunnel may be lost."""
         was_trying = pair.ends_at is not None
-        self._rest(pair, (view.proven_at or now) + PROOF_FRESH_S)
+        self._rest(pair, (view.proven_at or now) + TUNNEL_LOST_S)
         pair.pauses = self._pauses()
         return [PunchEnded(pair.key, Outcome.OPEN)] if was_trying else []
 
