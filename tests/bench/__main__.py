@@ -19,8 +19,9 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def machine() -> str:
+    release = ".".join(platform.release().split(".")[:2])  # what follows names a build, often of a single machine
     backend = "kernel WireGuard" if kernel_has_wireguard() else "userspace WireGuard (wireguard-go)"
-    return f"{os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}, {backend}"
+    return f"{os.cpu_count()} processors, Linux {release}, Python {platform.python_version()}, {backend}"
 
 
 def main() -> int:
