@@ -10,6 +10,7 @@ from wgmesh.core.keyschedule import MeshKeys, derive
 from wgmesh.discovery.address_rules import AddressRules
 from wgmesh.discovery.announcer import Announcer
 from wgmesh.discovery.comparing import Comparing
+from wgmesh.discovery.departures import Departures
 from wgmesh.discovery.directory import Directory
 from wgmesh.discovery.finding import Finding
 from wgmesh.discovery.greetings import Greetings
@@ -17,6 +18,7 @@ from wgmesh.discovery.inbox import Inbox
 from wgmesh.discovery.layers import Layers
 from wgmesh.discovery.mapping import ExchangeMapping
 from wgmesh.discovery.meeting import Meeting
+from wgmesh.discovery.notices import NoticeBoard
 from wgmesh.discovery.pair_keys import PairKeys
 from wgmesh.discovery.peer_table import PeerTable
 from wgmesh.discovery.reception import Reception
@@ -46,8 +48,10 @@ class Parts:
     comparing: Comparing
     meeting: Meeting
     reception: Reception
+    departures: Departures
     mapping: ExchangeMapping
     layers: Layers
+    notices: NoticeBoard
     upstream_gossip: UpstreamGossip
     finding: Finding | None
     directory: Directory | None
@@ -85,8 +89,10 @@ def assemble(settings: DiscoverySettings, randomness: Randomness, boot: bytes) -
         comparing=comparing,
         meeting=meeting,
         reception=Reception(state, inbox, roster, greetings, comparing, meeting, settings.gossip),
+        departures=Departures(state, roster, greetings),
         mapping=ExchangeMapping(random_bytes),
         layers=Layers(settings, state, None if dht is None else dht.layer),
+        notices=NoticeBoard(state),
         upstream_gossip=UpstreamGossip(state, greetings, chance),
         finding=finding,
         directory=directory,

@@ -12,8 +12,8 @@ from wgmesh.core.model import Candidate, CandidateSource, Endpoint
 CANDIDATES_MAX = 16  # a host with more addresses than this is served well enough by its 16 best
 SECOND_HAND_MAX = 4  # third parties may suggest, not crowd out
 PROOF_FRESH_S = 180.0  # WireGuard's REJECT_AFTER_TIME: an older handshake carries no traffic (paper, section 6.1)
-# An idle tunnel renews its handshake after 120 to 190 s, and we hear of that within 40 s: who counts every tunnel whose
-# renewal is still to be told as lost asks half of a quiet mesh at any time.
+# An idle tunnel renews its handshake after 120 to 190 s, and we hear of that within 40 s: who takes a tunnel as
+# lost before that asks peers outside it that miss nothing.
 TUNNEL_LOST_S = 230.0
 LAN_FRESH_S = 20.0  # four announcements missed: the peer has left this LAN (weaknesses 5)
 HEARD_FRESH_S = 600.0  # as long as a silent peer is kept

@@ -23,7 +23,6 @@ from wgmesh.core.possession import Agreement
 from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.assembly import Randomness, assemble
 from wgmesh.discovery.candidates import HEARD_FRESH_S
-from wgmesh.discovery.departures import Departures
 from wgmesh.discovery.events import DatagramRejected, Event, PairKeysWanted
 from wgmesh.discovery.exchange import Purpose
 from wgmesh.discovery.gate import PROVEN_TRUST_S
@@ -32,7 +31,6 @@ from wgmesh.discovery.lan import LanInterface
 from wgmesh.discovery.leaving import say_goodbye
 from wgmesh.discovery.mainline import MainlineEvent
 from wgmesh.discovery.mapping import ExchangeMapping
-from wgmesh.discovery.notices import NoticeBoard
 from wgmesh.discovery.pair_keys import Waiting
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.discovery.tombstones import Departure
@@ -57,8 +55,8 @@ class DiscoveryCore:
         self._directory = parts.directory
         self._layers = parts.layers
         self._upstream_gossip = parts.upstream_gossip
-        self._departures = Departures(parts.state, parts.roster, parts.greetings)
-        self._notices = NoticeBoard(parts.state)
+        self._departures = parts.departures
+        self._notices = parts.notices
         self._interfaces: tuple[LanInterface, ...] = ()
         self._has_left = False
         self._now = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wgmesh.core.model import Notice, PublicKey
+from wgmesh.discovery.peer_record import NEVER
 from wgmesh.discovery.state import DiscoveryState
 
 NAMED_MAX = 5  # a notice is one line
@@ -14,7 +15,7 @@ class NoticeBoard:
 
     def __init__(self, state: DiscoveryState) -> None:
         self._state = state
-        self._looked_at = float("-inf")
+        self._looked_at = NEVER
         self.current: tuple[Notice, ...] = ()
 
     def settle(self, now: float) -> None:
