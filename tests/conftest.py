@@ -1,13 +1,32 @@
-"""What concerns all rings: the slow ones run last, and the summary names what ran on real tunnels."""
+"""What concerns all rings: the slow ones run last, who needs root says so, and what ran on real tunnels is named."""
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from attacks.rows import CAME_OF
+from hypothesis import settings
+from support.prerequisites import cannot_run
+
+# An example that takes long on a busy machine is no failure: no test here asserts how fast a machine is.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 HERE = Path(__file__).parent
-REAL_RINGS = ("lab", "kernel")  # in the order in which they run, after all others: a plain mistake shows first
+# In the order in which they run, after all others: a plain mistake shows first. And how long one test may take, in
+# seconds: it waits with generous bounds, since other programs may want the processors too.
+REAL_RINGS = {"lab": 600, "kernel": 1200}
+
+
+def pytest_configure() -> None:
+    """Heeds the signals that tests send: a shell's background job ignores Ctrl-C, and so do all programs it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,7 +34,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ring = item.path.relative_to(HERE).parts[0]
         if ring in REAL_RINGS:
             item.add_marker(ring)
+            item.add_marker(pytest.mark.timeout(REAL_RINGS[ring]))
     items.sort(key=_place)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory with a short name: the path of a unix socket has 107 bytes at most, and pytest's own takes 70."""
+    with tempfile.TemporaryDirectory(prefix="wgmesh-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def came_of(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Notes what came of an attack, for docs/reference/attacks.md."""
+    return lambda text: request.node.user_properties.append((CAME_OF, text))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        cannot_run("needs root")
 
 
 def _place(item: pytest.Item) -> int:

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
+from bench.bytecode import uncompiled
 from bench.parts import PARTS
 from bench.report import Measurement, Report
 from wgmesh.demo.prerequisites import kernel_has_wireguard, missing_prerequisites
@@ -21,7 +24,23 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def machine() -> str:
     release = ".".join(platform.release().split(".")[:2])  # what follows names a build, often of a single machine
     backend = "kernel WireGuard" if kernel_has_wireguard() else "userspace WireGuard (wireguard-go)"
-    return f"{os.cpu_count()} processors, Linux {release}, Python {platform.python_version()}, {backend}"
+    missing = len(uncompiled())
+    bytecode = f"{missing} modules compiled at each start" if missing else "all modules compiled"
+    return f"{os.cpu_count()} processors, Linux {release}, Python {platform.python_version()}, {backend}, {bytecode}"
+
+
+def measured() -> str:
+    """Today, and the commit that is measured where this is a clone."""
+    commit = _git("rev-parse", "--short=7", "HEAD")
+    changed = _git("status", "--porcelain", "proto", "services", "clients")
+    version = f", commit {commit}{' with changes' if changed else ''}" if commit else ""
+    return datetime.date.today().isoformat() + version
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(DOCS.parent), *words], capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def main() -> int:
@@ -37,16 +56,17 @@ def main() -> int:
         return 1
     path = DOCS / "benchmarks.json"
     report = Report.read(path, tuple(PARTS))
+    before = Report.read(DOCS / "benchmarks-before.json", tuple(PARTS))
     for name in chosen:
         results = []
         for result in PARTS[name]():
             if isinstance(result, Measurement):
                 print(f"{result.name}: {result.value:.4g} {result.unit}", flush=True)
             results.append(result)
-        report.replace(name, results, machine())
+        report.replace(name, results, machine(), measured())
         # A run of all takes more than an hour; what is measured is not lost with what fails later.
         path.write_text(report.to_json())
-        (DOCS / "benchmarks.md").write_text(report.to_markdown())
+        (DOCS / "benchmarks.md").write_text(report.to_markdown(before))
     return 0
 
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.footprint import USERSPACE_WIREGUARD, process_name, pss_mb
-from wgmesh.core.keyschedule import derive
-from wgmesh.core.secret import Secret
+from bench.footprint import own_pids, pss_mb
+from wgmesh.core.keys.keyschedule import derive
+from wgmesh.core.keys.secret import Secret
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.host import Host
 from wgmesh.demo.nodes import MeshNode, new_secret
@@ -19,6 +19,9 @@ from wgmesh.demo.process import stop_all
 from wgmesh.demo.waiting import wait_for
 
 NODES = 50
+RUNS = 3  # of the start; each takes five minutes
+MEASURED_FOR_MEMORY = 10  # nodes: to read the maps of all processes takes long
+MB = 1e6
 GAP_S = 5.0  # between two starts: a newcomer is work for all others, and they share the processors of one machine
 SETTLE_S = 900.0  # gossip has slowed down to its last pace
 MEASURE_S = 300.0
@@ -30,16 +33,14 @@ TUNNEL_BYTES = 60  # outer IPv4 and UDP headers, and WireGuard's own (paper, sec
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """Bytes a day that one node sends, on the average of all; memory in MB."""
+class Sent:
+    """What one node sends, in MB a day."""
 
-    converged_s: float
     exchange: float
     gossip: float
     probes: float
     multicast: float
     wireguard: float
-    pss_mb: float
 
     @property
     def control(self) -> float:
@@ -47,8 +48,35 @@ class Crowd:
         return self.exchange + self.gossip + self.probes
 
 
-def fifty_idle_nodes(count: int = NODES, settle_s: float = SETTLE_S, measure_s: float = MEASURE_S) -> Crowd:
-    """Starts a mesh on one LAN, lets it come to rest, and counts what each node sends."""
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """The times are of several crowds, the rest is of the nodes of the last."""
+
+    converged_s: tuple[float, ...]
+    """From the last start until all know all."""
+    sent: tuple[Sent, ...]
+    pss_mb: tuple[float, ...]
+
+
+def fifty_idle_nodes(
+    count: int = NODES, runs: int = RUNS, settle_s: float = SETTLE_S, measure_s: float = MEASURE_S
+) -> Crowd:
+    """Starts a mesh on one LAN several times, lets the last come to rest, and counts what each node of it sends."""
+    converged_s = []
+    for _ in range(runs - 1):
+        with _crowd(count) as (_, took_s):
+            converged_s.append(took_s)
+    with _crowd(count) as (nodes, took_s):
+        converged_s.append(took_s)
+        time.sleep(settle_s)
+        sent = _sent_in(nodes, measure_s)
+        memory = tuple(_memory_mb(node) for node in nodes[:MEASURED_FOR_MEMORY])
+    return Crowd(tuple(converged_s), sent, memory)
+
+
+@contextmanager
+def _crowd(count: int) -> Iterator[tuple[list[MeshNode], float]]:
+    """A mesh in which all know all, and how long that took from the last start."""
     with _many_neighbours(), Fabric() as fabric:
         secret = new_secret()
         nodes = [
@@ -56,37 +84,41 @@ def fifty_idle_nodes(count: int = NODES, settle_s: float = SETTLE_S, measure_s: 
             for host in fabric.add_hosts([f"n{i}" for i in range(count)])
         ]
         for node in nodes:
+            if node is not nodes[0]:
+                time.sleep(GAP_S)
+            began_at = time.monotonic()
             node.start()
-            time.sleep(GAP_S)
-        began_at = time.monotonic()
         wait_for(lambda: all(_is_complete(node, count) for node in nodes), 300.0, "all know all", poll_s=2.0)
-        converged_s = time.monotonic() - began_at
-        time.sleep(settle_s)
-        keys = derive(Secret(secret))
-        for node in nodes:
-            _count_packets(node.host, keys.gossip_port, keys.probe_port, keys.lan_port)
-        before = [_counted(node.host) for node in nodes]
-        time.sleep(measure_s)
-        after = [_counted(node.host) for node in nodes]
-        sent = {
-            name: sum(late[name] - early[name] for early, late in zip(before, after, strict=True))
-            / count
-            / measure_s
-            * DAY_S
-            for name in before[0]
-        }
-        pids = [pid for node in nodes[:10] for pid in node.host.pids() if process_name(pid) != USERSPACE_WIREGUARD]
-        memory = sum(pss_mb(pid) for pid in pids) / 10
+        yield nodes, time.monotonic() - began_at
         stop_all(node.running_process() for node in nodes)
-        return Crowd(
-            converged_s,
-            sent["exchange"],
-            sent["gossip"] + TUNNEL_BYTES * sent["gossip_packets"],
-            sent["probes"] + TUNNEL_BYTES * sent["probes_packets"],
-            sent["multicast"],
-            sent["wireguard"],
-            memory,
-        )
+
+
+def _sent_in(nodes: list[MeshNode], measure_s: float) -> tuple[Sent, ...]:
+    keys = derive(Secret(nodes[0].secret_file.read_text().strip()))
+    for node in nodes:
+        _count_packets(node.host, keys.gossip_port, keys.probe_port, keys.lan_port)
+    before = [_counted(node.host) for node in nodes]
+    time.sleep(measure_s)
+    after = [_counted(node.host) for node in nodes]
+    return tuple(
+        _daily({name: late[name] - early[name] for name in early}, measure_s)
+        for early, late in zip(before, after, strict=True)
+    )
+
+
+def _daily(counted: dict[str, float], span_s: float) -> Sent:
+    a_day = DAY_S / span_s / MB
+    return Sent(
+        a_day * counted["exchange"],
+        a_day * (counted["gossip"] + TUNNEL_BYTES * counted["gossip_packets"]),
+        a_day * (counted["probes"] + TUNNEL_BYTES * counted["probes_packets"]),
+        a_day * counted["multicast"],
+        a_day * counted["wireguard"],
+    )
+
+
+def _memory_mb(node: MeshNode) -> float:
+    return sum(map(pss_mb, own_pids(node.host)))
 
 
 @contextmanager

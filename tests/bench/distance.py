@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.tunnels import PING_STEP_S, TIMEOUT_S
-from support.swarm import INTERNET, Swarm
-from wgmesh.core.keyschedule import derive
-from wgmesh.core.secret import Secret
+from support.lab.swarm import INTERNET, Swarm
+from wgmesh.core.keys.keyschedule import derive
+from wgmesh.core.keys.secret import Secret
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.pinger import Pinger, Target
@@ -20,7 +20,7 @@ REST_S = 3.0  # the first node is at rest, as one that has been running for days
 
 @dataclass(frozen=True, slots=True)
 class _WayIn:
-    """How nodes enter a DHT, and how that way is closed for ever."""
+    """How nodes enter a DHT, and how that way is closed."""
 
     flags: tuple[str, ...]
     close: Callable[[], None]

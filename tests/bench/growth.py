@@ -1,6 +1,7 @@
 """How discovery fares as a mesh grows: simulated meshes of light members that meet through a simulated Mainline DHT.
 
-`python -m bench.growth 10 30 100` prints a table. Every member runs the real discovery core; see sim/member.py.
+`python -m bench.growth 10 30 100` prints a table. Every member runs the real discovery core;
+see tests/sim/large/member.py.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.report import Measurement, Table
+from bench.report import Measurement, Ran, Table, Upstream
+from sim.large.swarm import Swarm, SwarmSettings
 from wgmesh.sim.network import Traffic
-from wgmesh.sim.swarm import Swarm, SwarmSettings
 
 SIZES = (10, 30, 100, 300)
 LARGE = 1000
@@ -21,13 +22,12 @@ LARGE_VARIABLE = "WGMESH_BENCH_LARGE"  # set: the largest mesh too, which takes 
 JOIN_GAP_S = 0.2
 MEMBERS_A_SITE = 4  # each announcement on a LAN is opened by all others there, which is most of the work of idle meshes
 LIMIT_S = 600.0
-SETTLE_S = 600.0  # virtual, until what the joins have started has died down
-IDLE_S = 600.0
+QUIET_S = 600.0  # virtual, until what the joins have started has died down; and so long the mesh is watched then
 JUDGED_MAX = 300  # members of the largest mesh that has targets
 
 _HOW = (
-    f"In virtual time: sites of {MEMBERS_A_SITE} behind 60 to 80 ms of round trip, one join every {JOIN_GAP_S} s,"
-    " first contacts from a simulated Mainline DHT. Every node runs the real discovery core."
+    f"In virtual time, one run: sites of {MEMBERS_A_SITE} behind 60 to 80 ms of round trip, one join every"
+    f" {JOIN_GAP_S} s, first contacts from a simulated Mainline DHT. Every node runs the real discovery core."
 )
 
 
@@ -45,7 +45,7 @@ class Growth:
     cpu_s: float
 
 
-def grow(members: int, seed: int = 1) -> Growth:
+def grow(members: int, seed: int = 1, quiet_s: float = QUIET_S) -> Growth:
     """Lets a mesh grow by one member after the other, and then watches it do nothing."""
     began_at = time.process_time()
     swarm = Swarm(SwarmSettings(seed=seed, members_a_segment=MEMBERS_A_SITE))
@@ -55,26 +55,26 @@ def grow(members: int, seed: int = 1) -> Growth:
         swarm.join()
     converged_s = swarm.run_until_all_know_all(LIMIT_S)
     joining = _sent(swarm)
-    swarm.run(SETTLE_S)
+    swarm.run(quiet_s)
     before = _sent(swarm)
-    swarm.run(IDLE_S)
+    swarm.run(quiet_s)
     after = _sent(swarm)
     return Growth(
         members,
         converged_s,
         joining.datagrams / members,
         joining.octets / members,
-        (after.octets - before.octets) / members / IDLE_S,
+        (after.octets - before.octets) / members / quiet_s,
         after.largest,
         time.process_time() - began_at,
     )
 
 
-def growth(sizes: Sequence[int] | None = None) -> Iterator[Measurement | Table]:
+def growth(sizes: Sequence[int] | None = None, quiet_s: float = QUIET_S) -> Iterator[Measurement | Table]:
     """The measurements of `make bench`."""
     seen = []
     for members in sizes or _sizes():
-        seen.append(grow(members))
+        seen.append(grow(members, quiet_s=quiet_s))
         yield from measurements(seen[-1])
     yield table(seen)
 
@@ -85,13 +85,16 @@ def measurements(seen: Growth) -> Iterator[Measurement]:
     name = f"{seen.members:,} nodes over a DHT"
     converged_s = float("inf") if seen.converged_s is None else seen.converged_s
     yield Measurement(
-        f"{name}: all know all after the last join", converged_s, "s", "", "<= 60" if is_judged else "", (), _HOW
-    )
-    yield Measurement(
-        f"{name}: sent by an idle node", seen.idle_bytes_per_s / 1000, "kB/s", "", "<= 2" if is_judged else "", (),
-        "Payload of discovery's datagrams, minutes after the last join.",
+        f"{name}: all know all after the last join", converged_s, "s", Ran.SIMULATION, Upstream(),
+        "<= 60" if is_judged else "", (), _HOW,
     )  # fmt: skip
-    yield Measurement(f"{name}: largest datagram", seen.largest_bytes, "bytes", "", "<= 1232")
+    yield Measurement(
+        f"{name}: sent by an idle node", seen.idle_bytes_per_s / 1000, "kB/s", Ran.SIMULATION, Upstream(),
+        "<= 2" if is_judged else "", (),
+        "What discovery hands to its sockets, minutes after the last join: LAN multicast, exchange and gossip, without"
+        " the headers of UDP and IP. Not in it: WireGuard's packets, probes, STUN, and the traffic of the DHT's nodes.",
+    )  # fmt: skip
+    yield Measurement(f"{name}: largest datagram", seen.largest_bytes, "bytes", Ran.SIMULATION, Upstream(), "<= 1232")
 
 
 def table(seen: Sequence[Growth]) -> Table:

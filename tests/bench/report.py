@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
 
 
+class Ran(StrEnum):
+    """What was measured."""
+
+    NODES = "real nodes"
+    PROGRAM = "the program"
+    CODE = "in process"
+    SIMULATION = "simulation"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A number of upstream's program, empty if there is none, and what it is of."""
+
+    text: str = ""
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One number. `upstream` and `target` are texts in the same unit, empty if there is none."""
+    """One number. `target` is a text in the same unit, empty if there is none."""
 
     name: str
     value: float
     unit: str
-    upstream: str = ""
+    ran: Ran
+    upstream: Upstream = Upstream()
     target: str = ""
     runs: tuple[float, ...] = ()
+    """The single values behind it: of several runs, or of several nodes."""
     note: str = ""
 
     @property
@@ -53,6 +73,8 @@ class _Part:
     machine: str
     rows: tuple[Measurement, ...]
     tables: tuple[Table, ...] = ()
+    measured: str = ""
+    """When, and of which commit."""
 
 
 @dataclass(slots=True)
@@ -72,16 +94,17 @@ class Report:
                     report._parts[name] = _read(part)
         return report
 
-    def replace(self, name: str, results: Sequence[Measurement | Table], machine: str) -> None:
-        """Puts a part in the place of what is known of it."""
+    def replace(self, name: str, results: Sequence[Measurement | Table], machine: str, measured: str = "") -> None:
+        """Puts a part in the place of what is known of it. `measured` says when, and of which commit."""
         rows = tuple(each for each in results if isinstance(each, Measurement))
         tables = tuple(each for each in results if isinstance(each, Table))
-        self._parts[name] = _Part(machine, rows, tables)
+        self._parts[name] = _Part(machine, rows, tables, measured)
 
     def to_json(self) -> str:
         document = {
             name: {
                 "machine": part.machine,
+                "measured": part.measured,
                 "measurements": [asdict(row) | {"met": row.met} for row in part.rows],
                 "tables": [asdict(table) for table in part.tables],
             }
@@ -89,41 +112,80 @@ class Report:
         }
         return json.dumps(document, indent=2) + "\n"
 
-    def to_markdown(self) -> str:
+    def to_markdown(self, before: Report | None = None) -> str:
+        """The document. `before` is what this bench measured of an earlier version."""
         rows = [row for _, part in self._in_order() for row in part.rows]
         machines = " and on ".join(dict.fromkeys(part.machine for _, part in self._in_order()))
         tables = [line for _, part in self._in_order() for table in part.tables for line in _table(table)]
-        return "\n".join([_HEAD.format(machine=machines), *map(_line, rows), *tables, _FOOT, *_notes(rows), ""])
+        ours = _notes((row.name, row.note) for row in rows)
+        upstreams = _notes((f"{row.name}: {row.upstream.text}", row.upstream.note) for row in rows)
+        head = _HEAD.format(machine=machines)
+        parts = [f"| {name} | {part.measured or 'not noted'} |" for name, part in self._in_order()]
+        compared = [] if before is None else _comparison(before, rows)
+        return "\n".join(
+            [head, *map(_line, rows), *compared, *tables, _WHEN, *parts, _HOW, *ours, _UPSTREAM, *upstreams, ""]
+        )
 
     def _in_order(self) -> Iterator[tuple[str, _Part]]:
         return ((name, self._parts[name]) for name in self.order if name in self._parts)
 
 
-_HEAD = """# Benchmarks
+_HEAD = f"""# Benchmarks
 
-Written by `make bench` on {machine}.
-Where the numbers are of a mesh, its nodes are real processes in network namespaces of this machine, so they include the
-work of all its nodes on these processors; only the growth table is of a simulation. Upstream's numbers are of its Go
-program in the same kind of namespaces on a machine with two processors and userspace WireGuard.
+Written by `make bench` on {{machine}}.
 
-| measure | ours | target | upstream | met |
-|---|---|---|---|---|"""
+| what ran | |
+|---|---|
+| {Ran.NODES} | Whole nodes in network namespaces of one machine. Times include the work of all of them. |
+| {Ran.PROGRAM} | The program `wgmesh`, from its start to its end. |
+| {Ran.CODE} | A part of the program, called in one process. There is no network and no other process. |
+| {Ran.SIMULATION} | Each node's discovery is the real one. Network, tunnels and time are simulated, in one process. |
 
-_FOOT = """
+In brackets: the least and the largest value, where there are several.
+
+| measure | what ran | ours | target | met | upstream |
+|---|---|---|---|---|---|"""
+
+_BEFORE = """
+## Before and after discovery was divided into rooms
+
+Before is commit db60956, measured by this bench on this machine on the same day (`benchmarks-before.json`).
+
+| measure | before | now |
+|---|---|---|"""
+
+_WHEN = """
+## When each part was measured
+
+| part | |
+|---|---|"""
+
+_HOW = """
 ## How each was measured
+"""
+
+_UPSTREAM = """
+## Where upstream's numbers come from
+
+They are of upstream's Go program, in the same kind of namespaces on a machine with two processors and userspace
+WireGuard. They were measured once, when this project began; `make bench` does not repeat them. A dash means that
+nothing was measured that could stand beside ours.
 """
 
 
 def _read(part: dict[str, Any]) -> _Part:
     rows = tuple(
-        Measurement(**{each.name: row[each.name] for each in fields(Measurement)} | {"runs": tuple(row["runs"])})
+        Measurement(
+            **{each.name: row[each.name] for each in fields(Measurement)}
+            | {"ran": Ran(row["ran"]), "upstream": Upstream(**row["upstream"]), "runs": tuple(row["runs"])}
+        )
         for row in part["measurements"]
     )
     tables = tuple(
         Table(table["name"], tuple(table["columns"]), tuple(map(tuple, table["rows"])), table["note"])
         for table in part["tables"]
     )
-    return _Part(part["machine"], rows, tables)
+    return _Part(part["machine"], rows, tables, part.get("measured", ""))
 
 
 def _table(table: Table) -> list[str]:
@@ -132,17 +194,28 @@ def _table(table: Table) -> list[str]:
     return [*head, *lines, *([f"\n{table.note}"] if table.note else [])]
 
 
+def _comparison(before: Report, rows: Sequence[Measurement]) -> list[str]:
+    earlier = {row.name: row for _, part in before._in_order() for row in part.rows}
+    lines = [f"| {row.name} | {_value(earlier[row.name])} | {_value(row)} |" for row in rows if row.name in earlier]
+    return [_BEFORE, *lines]
+
+
 def _line(row: Measurement) -> str:
     met = "" if row.met is None else "yes" if row.met else "**no**"
-    return f"| {row.name} | {_number(row.value)} {row.unit} | {row.target or '-'} | {row.upstream or '-'} | {met} |"
+    return f"| {row.name} | {row.ran} | {_value(row)} | {row.target or '-'} | {met} | {row.upstream.text or '-'} |"
 
 
-def _notes(rows: Sequence[Measurement]) -> list[str]:
-    """Measurements that were made in one way share their note."""
+def _value(row: Measurement) -> str:
+    spread = f" ({_number(min(row.runs))} to {_number(max(row.runs))})" if len(row.runs) > 1 else ""
+    return f"{_number(row.value)} {row.unit}{spread}"
+
+
+def _notes(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Names and notes. What was measured in one way shares its note."""
     by_note: dict[str, list[str]] = {}
-    for row in rows:
-        if row.note:
-            by_note.setdefault(row.note, []).append(row.name)
+    for name, note in rows:
+        if note:
+            by_note.setdefault(note, []).append(name)
     return [f"- **{'; '.join(names)}**: {note}" for note, names in by_note.items()]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import sys
 
-from wgmesh.core import stun
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint
+from wgmesh.core.stun import codec as stun
 
 
 def main() -> None:

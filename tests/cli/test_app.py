@@ -9,8 +9,8 @@ import click
 import pytest
 from support.command_line import Run
 from wgmesh.cli import exits
-from wgmesh.cli.app import program
 from wgmesh.cli.catalogue import CATALOGUE, NOT_YET
+from wgmesh.cli.program import program
 from wgmesh.core import errors
 from wgmesh.core.version import VERSION
 
@@ -121,7 +121,6 @@ def test_a_usage_error_is_json_too(wgmesh: Run) -> None:
         (errors.AlreadyRunning("x"), 1),
         (errors.CorruptState("x"), 1),
         (errors.NotSupported("x"), 1),
-        (click.UsageError("x"), 2),
     ],
 )
 def test_each_error_has_its_exit_code(error: Exception, code: int) -> None:
@@ -146,10 +145,21 @@ def test_the_reader_of_a_pipe_may_leave_early() -> None:
     assert outcome.stderr == ""
 
 
+@pytest.mark.parametrize(("words", "code"), [(["help"], exits.OK), (["version"], exits.OK), (["hlep"], exits.USAGE)])
+def test_the_program_ends_with_its_code_and_all_it_has_said_also_without_stderr(words: list[str], code: int) -> None:
+    program = [sys.executable, "-m", "wgmesh.cli", *words]
+    heard = subprocess.run(program, capture_output=True, text=True, timeout=30)
+    unheard = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *program], capture_output=True, text=True, timeout=30)
+
+    assert (heard.returncode, unheard.returncode) == (code, code)
+    assert heard.stdout == unheard.stdout
+    assert (heard.stdout or heard.stderr).endswith("\n")
+
+
 def test_start_loads_nothing_heavy() -> None:
     script = (
         "import sys; from wgmesh.cli.app import main; main(['version']);"
-        "print([name for name in ('grpc', 'rich', 'google', 'cryptography', 'asyncio') if name in sys.modules])"
+        "print([name for name in ('click', 'grpc', 'rich', 'google', 'json', 'asyncio') if name in sys.modules])"
     )
 
     outcome = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)

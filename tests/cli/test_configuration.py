@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import os
 import re
 from pathlib import Path
 
@@ -10,12 +11,12 @@ from support.command_line import GOOD_SECRET
 from wgmesh.cli.configuration import Given, build_settings, read_configuration
 from wgmesh.cli.join_settings import REFUSED, SETTINGS
 from wgmesh.core.errors import InvalidSetting
-from wgmesh.core.keyschedule import derive
-from wgmesh.core.secret import Secret
+from wgmesh.core.keys.keyschedule import derive
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.settings import MeshSettings
 
-SECRET = Secret.parse(GOOD_SECRET)
-PORT = derive(SECRET).gossip_port
+LAYOUT = derive(Secret.parse(GOOD_SECRET)).layout
+PORT = LAYOUT.gossip_port
 
 
 def build(
@@ -23,11 +24,11 @@ def build(
     environ: dict[str, str] | None = None,
     file: dict[str, Given] | None = None,
 ) -> MeshSettings:
-    return build_settings(SECRET, "home", flags or {}, environ or {}, file or {})
+    return build_settings(LAYOUT, "home", flags or {}, environ or {}, file or {})
 
 
 def test_without_any_setting_the_defaults_hold() -> None:
-    assert build() == MeshSettings(secret=SECRET, hostname="home")
+    assert build() == MeshSettings(hostname="home")
 
 
 def test_each_default_in_the_help_is_the_real_one() -> None:
@@ -46,9 +47,48 @@ def test_each_default_in_the_help_is_the_real_one() -> None:
 
 
 def test_every_setting_of_a_node_has_a_flag() -> None:
-    fields = {field.name for field in dataclasses.fields(MeshSettings)} - {"secret"}
+    fields = {field.name for field in dataclasses.fields(MeshSettings)}
 
     assert fields == {row.field for row in SETTINGS if row.field}
+
+
+@pytest.mark.attack("a file that lies in the way", "break the program with deep or hostile TOML")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("mtu = " + "[" * 5000, "nested too deeply"),
+        ("mtu = " + "{a=" * 5000, "nested too deeply"),
+        ("a" + ".a" * 5000 + " = 1", "more than 4096 dots"),
+        ("mtu = " + "9" * 5000, "is not TOML"),
+        ("mtu = 0x" + "f" * 5000, "mtu must be a text, a number"),
+        ("mtu = nan", "mtu must be a text, a number"),
+        ("mtu = 1\nmtu = 2", "is not TOML"),
+        ("# " + "x" * 70_000, "larger than 65536 bytes"),
+    ],
+)
+def test_a_hostile_file_is_one_clear_error(tmp_path: Path, text: str, problem: str) -> None:
+    file = write(tmp_path, text)
+
+    with pytest.raises(InvalidSetting, match=f"--config: .*{problem}"):
+        read_configuration(file)
+
+
+def test_an_error_does_not_repeat_a_value_that_is_a_page_long(tmp_path: Path) -> None:
+    file = write(tmp_path, f'metrics = "{"[" * 5000}"')
+
+    with pytest.raises(InvalidSetting, match=r"--metrics .* \.\.\. .* is not \[IPv6\]:PORT") as raised:
+        build(file=read_configuration(file))
+    assert len(str(raised.value)) < 400
+
+
+def test_settings_may_come_from_a_process_substitution() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"mtu = 1300")
+    os.close(writing)
+    try:
+        assert read_configuration(Path(f"/dev/fd/{reading}"))["mtu"].texts == ("1300",)
+    finally:
+        os.close(reading)
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
@@ -88,6 +128,11 @@ def test_switches_turn_things_off_and_can_be_taken_back() -> None:
 
     assert not any((settings.lan_discovery, settings.ipv6, settings.punching, settings.stun, settings.dht))
     assert build(environ={"WGMESH_NO_STUN": "0"}).stun
+
+
+def test_a_node_may_be_a_single_user_only_where_that_is_said() -> None:
+    assert not build().single_user
+    assert build(environ={"WGMESH_INSECURE_SINGLE_USER": "1"}).single_user
 
 
 def test_lists_in_the_environment_are_parted_by_commas() -> None:
@@ -168,7 +213,7 @@ def test_a_wrong_value_names_where_it_came_from(tmp_path: Path) -> None:
         build(file=read_configuration(file))
 
 
-@pytest.mark.parametrize("mesh", [str(derive(SECRET).default_ipv4_network), str(derive(SECRET).ipv6_network)])
+@pytest.mark.parametrize("mesh", [str(LAYOUT.default_ipv4_network), str(LAYOUT.ipv6_network)])
 def test_a_route_into_the_mesh_itself_is_refused(mesh: str) -> None:
     with pytest.raises(InvalidSetting, match=r"--advertise-routes: .* overlaps the mesh's own network"):
         build({"advertise-routes": (mesh,)})
@@ -185,7 +230,7 @@ def test_more_routes_than_an_announcement_carries_are_refused_with_their_number(
 
 
 def test_a_route_may_overlap_the_derived_network_when_another_is_chosen() -> None:
-    route = str(derive(SECRET).default_ipv4_network)
+    route = str(LAYOUT.default_ipv4_network)
 
     assert build({"advertise-routes": (route,), "mesh-subnet": ("192.168.0.0/16",)}).advertise_routes
     with pytest.raises(InvalidSetting, match="overlaps"):

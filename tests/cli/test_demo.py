@@ -28,3 +28,14 @@ def test_without_root_the_demo_offers_the_simulated_network_and_ends_with_5(wgme
 
     assert outcome.code == exits.PERMISSION
     assert "wgmesh demo --simulated" in outcome.json["error"]["message"]
+
+
+def test_a_secret_that_is_in_the_environment_for_others_goes_into_no_program_of_the_demo(
+    wgmesh: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WGMESH_SECRET", "of another mesh than the demo's")
+
+    outcome = wgmesh("demo", "--simulated", "--nodes", "2", "--once", "--json")
+
+    assert outcome.code == exits.OK
+    assert "WGMESH_SECRET" not in os.environ

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.command_line import GOOD_SECRET, Run
 from wgmesh.cli import exits
-from wgmesh.core.keyschedule import derive
-from wgmesh.core.secret import Secret
+from wgmesh.core.keys.keyschedule import derive
+from wgmesh.core.keys.secret import Secret
 
 KEYS = derive(Secret.parse(GOOD_SECRET))
 

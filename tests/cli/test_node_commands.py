@@ -1,4 +1,4 @@
-"""status, peers, reload and test-peer against a node service on a real socket."""
+"""status, plan, peers, reload and test-peer against a node service on a real socket."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from support.command_line import Run
-from support.fake_node import ALICE_TEXT, FakeNode, served
+from support.doubles.fake_node import ALICE_TEXT, BOB_KEY, FakeNode, served
 from wgmesh.cli import exits
 from wgmesh.core.errors import InvalidInput, MeshError, NotFound, NotReady, PeerNotFound, PermissionDenied
+from wgmesh.v1 import node_service_pb2 as node_pb2
 
 
 @pytest.fixture
@@ -130,6 +131,85 @@ def test_reload_tells_changes_and_fails_on_problems(wgmesh: Run, node: FakeNode)
     assert bad.json == {"changes": ["log-level: info -> debug"], "problems": ["line 3: not a network"]}
 
 
+@pytest.mark.usefixtures("node")
+def test_a_plan_names_each_step_with_its_reason_and_what_will_not_be_done(wgmesh: Run) -> None:
+    outcome = wgmesh("plan")
+
+    assert (outcome.code, outcome.err) == (exits.OK, "")
+    assert outcome.out.splitlines() == [
+        "The next turn would:",
+        "  1. set MTU 1420",
+        "     It is 1300.",
+        "  2. add route 192.168.77.0/24 to peer AQIDBAUG [alice\N{REPLACEMENT CHARACTER}[2J]",
+        "     Peer AQIDBAUG advertises it. Its tunnel works.",
+        "",
+        "Refused routes:",
+        "  10.0.0.0/8 from AgMEBQYH: It overlaps the mesh.",
+        "",
+        "Peers that cannot be configured:",
+        "  AgMEBQYH: No space left.",
+    ]
+
+
+@pytest.mark.usefixtures("node")
+def test_a_plan_as_json_has_null_for_what_a_step_is_not_about(wgmesh: Run) -> None:
+    bob = base64.b64encode(BOB_KEY).decode()
+
+    assert wgmesh("plan", "--json").json == {
+        "problems": [],
+        "actions": [
+            {
+                "action": "set-mtu",
+                "what": "set MTU 1420",
+                "why": "It is 1300.",
+                "pubkey": None,
+                "hostname": None,
+                "network": None,
+            },
+            {
+                "action": "add-route",
+                "what": "add route 192.168.77.0/24 to peer AQIDBAUG",
+                "why": "Peer AQIDBAUG advertises it. Its tunnel works.",
+                "pubkey": ALICE_TEXT,
+                "hostname": "alice\x1b[2J",
+                "network": "192.168.77.0/24",
+            },
+        ],
+        "refused_routes": [{"network": "10.0.0.0/8", "pubkey": bob, "reason": "It overlaps the mesh."}],
+        "peer_failures": [{"pubkey": bob, "reason": "No space left."}],
+    }
+
+
+def test_a_plan_without_steps_says_that_there_is_nothing_to_do(wgmesh: Run, node: FakeNode) -> None:
+    node.plan = node_pb2.PlanTurnResponse()
+
+    outcome = wgmesh("plan")
+
+    assert (outcome.code, outcome.out) == (exits.OK, "The device is as it should be.\n")
+    assert wgmesh("plan", "--json").json["actions"] == []
+
+
+def test_a_plan_after_a_turn_that_failed_says_so_first_and_ends_with_1(wgmesh: Run, node: FakeNode) -> None:
+    node.plan.problems.append("The last turn failed: no CAP_NET_ADMIN.")
+
+    text, value = wgmesh("plan"), wgmesh("plan", "--json")
+
+    assert text.code == value.code == exits.FAILED
+    assert text.err == "wgmesh: The last turn failed: no CAP_NET_ADMIN.\n"
+    assert text.out.startswith("The next turn would:\n")
+    assert next(iter(value.json.items())) == ("problems", ["The last turn failed: no CAP_NET_ADMIN."])
+    assert value.err == ""
+
+
+def test_a_node_that_is_not_ready_has_no_plan_and_the_exit_code_says_so(wgmesh: Run, node: FakeNode) -> None:
+    node.error = NotReady("The wireguard process does not answer.")
+
+    text, value = wgmesh("plan"), wgmesh("plan", "--json")
+
+    assert (text.code, text.out, text.err) == (exits.FAILED, "", "wgmesh: The wireguard process does not answer.\n")
+    assert value.json["error"] == {"kind": "NotReady", "message": str(node.error), "exit_code": exits.FAILED}
+
+
 def test_test_peer_asks_through_the_running_node(wgmesh: Run, node: FakeNode) -> None:
     outcome = wgmesh("test-peer", "--peer", "192.0.2.7", "--json")
     wgmesh("test-peer", "--peer", "[2001:db8::7]:999")
@@ -167,21 +247,22 @@ def test_a_silent_address_fails_the_test_with_1_and_causes(wgmesh: Run, node: Fa
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("peers", "list"), ("peers", "count"), ("peers", "get", "x"), ("peers", "bans"), ("reload",)]
+    "words",
+    [
+        ("status",),
+        ("plan",),
+        ("peers", "list"),
+        ("peers", "count"),
+        ("peers", "get", "x"),
+        ("peers", "bans"),
+        ("reload",),
+    ],
 )
 def test_without_a_node_every_question_ends_with_3(wgmesh: Run, words: tuple[str, ...]) -> None:
     outcome = wgmesh(*words)
 
     assert outcome.code == exits.NOT_RUNNING
     assert outcome.err == "wgmesh: no wgmesh is running on this machine; start it with `sudo wgmesh join`\n"
-
-
-def test_the_socket_can_be_named_in_three_ways(wgmesh: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with served(FakeNode(), tmp_path / "other" / "wg1" / "node.sock") as path:
-        assert wgmesh("status", "--socket-path", path).code == exits.OK
-        assert wgmesh("status", "--runtime-dir", tmp_path / "other", "-i", "wg1").code == exits.OK
-        monkeypatch.setenv("WGMESH_SOCKET", str(path))
-        assert wgmesh("status").code == exits.OK
 
 
 def test_a_bad_interface_name_is_a_usage_error(wgmesh: Run) -> None:

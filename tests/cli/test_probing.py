@@ -14,11 +14,11 @@ import pytest
 from support.command_line import GOOD_SECRET, Run
 from wgmesh.cli import exits
 from wgmesh.cli.probing import ProbeSession
-from wgmesh.core.envelope import MessageType, open_envelope, seal
-from wgmesh.core.keyschedule import derive
+from wgmesh.core.keys.keyschedule import derive
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Endpoint, PublicKey
-from wgmesh.core.probe import ProbeReply, decode_probe, encode_probe_reply
-from wgmesh.core.secret import Secret
+from wgmesh.core.wire.envelope import MessageType, open_envelope, seal
+from wgmesh.core.wire.probe import ProbeReply, decode_probe, encode_probe_reply
 
 KEY = derive(Secret.parse(GOOD_SECRET)).gossip_key
 OTHER_KEY = bytes(32)

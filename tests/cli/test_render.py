@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from support.fake_node import ALICE_TEXT, NOW, alice, bob, status
+from support.doubles.fake_node import ALICE_TEXT, NOW, alice, bob, status
 from wgmesh.cli import render, units
+from wgmesh.v1 import endpoint_pb2, peer_pb2
+from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
-from wgmesh.v1 import peer_pb2
 
 # Upstream's format: "%-20s %-19s %-15s %-25s %-10s %-10s %s"
 UPSTREAM_HEADER = "{:<20} {:<19} {:<15} {:<25} {:<10} {:<10} {}".format(
@@ -151,6 +152,7 @@ Gossip Port: 51980
 MTU: 1420
 Version: 0.1.0
 Uptime: 1h
+Privileges: separated
 Peers: 1 connected of 2 known
 NAT: endpoint-independent, seen as 203.0.113.9:40000, 1m ago
 Advertised Routes: 192.168.9.0/24
@@ -179,6 +181,7 @@ def test_a_running_node_as_json_holds_everything_the_text_does() -> None:
         {"name": "lan", "state": "running", "detail": "", "heard": "2023-11-14T23:14:59Z"},
         {"name": "dht", "state": "unavailable", "detail": "not in this version", "heard": None},
     ]
+    assert value["privileges_separated"] is True
     assert value["services"] == [{"name": "discovery", "connected": True}, {"name": "nat", "connected": False}]
     assert value["warnings"] == [{"code": "weak-secret", "text": "the secret looks easy to guess"}]
     assert value["nat"] == {
@@ -188,7 +191,59 @@ def test_a_running_node_as_json_holds_everything_the_text_does() -> None:
         "from_wireguard_port": True,
         "answered": "2023-11-14T23:14:00Z",
         "detail": "",
+        "sightings": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("mapping", "external", "seen", "text"),
+    [
+        ("ENDPOINT_INDEPENDENT", "a", {"a": ("s", "t")}, "endpoint-independent, seen as 192.0.2.1:7 by 2 servers"),
+        ("UNSPECIFIED", "a", {"a": ("s",)}, "unknown, seen as 192.0.2.1:7 by one server"),
+        (
+            "UNSPECIFIED",
+            None,
+            {"a": ("s",), "b": ("t",)},
+            "unknown, STUN servers disagree: 192.0.2.8:3478 says 192.0.2.1:7; 192.0.2.9:3478 says 192.0.2.2:8",
+        ),
+        (
+            "ADDRESS_DEPENDENT",
+            None,
+            {"a": ("s",), "b": ("t",)},
+            "address-dependent, seen differently: 192.0.2.8:3478 says 192.0.2.1:7; 192.0.2.9:3478 says 192.0.2.2:8",
+        ),
+        (
+            "ENDPOINT_INDEPENDENT",
+            "a",
+            {"a": ("s", "t"), "b": ("t",)},
+            "endpoint-independent, seen as 192.0.2.1:7 by 2 servers, but 192.0.2.9:3478 says 192.0.2.2:8",
+        ),
+    ],
+)
+def test_who_says_where_the_outside_sees_a_node_is_shown(
+    mapping: str, external: str | None, seen: dict[str, tuple[str, ...]], text: str
+) -> None:
+    places = {
+        "a": endpoint_pb2.Endpoint(host="192.0.2.1", port=7),
+        "b": endpoint_pb2.Endpoint(host="192.0.2.2", port=8),
+        "s": endpoint_pb2.Endpoint(host="192.0.2.8", port=3478),
+        "t": endpoint_pb2.Endpoint(host="192.0.2.9", port=3478),
+    }
+    shown = status()
+    shown.nat.CopyFrom(
+        nat_pb2.NatReport(
+            enabled=True,
+            mapping=nat_pb2.Mapping.Value(f"MAPPING_{mapping}"),
+            external_endpoint=places[external] if external else None,
+            answer_time=shown.nat.answer_time,
+            sightings=[
+                nat_pb2.Sighting(endpoint=places[each], servers=[places[server] for server in servers])
+                for each, servers in seen.items()
+            ],
+        )
+    )
+
+    assert f"NAT: {text}, 1m ago" in render.status_text(shown, NOW)
 
 
 def test_a_node_that_is_just_starting_can_be_shown() -> None:

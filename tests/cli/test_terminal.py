@@ -11,7 +11,7 @@ import termios
 from pathlib import Path
 
 from support.command_line import GOOD_SECRET
-from support.fake_node import FakeNode, served
+from support.doubles.fake_node import FakeNode, served
 from wgmesh.cli import exits
 
 

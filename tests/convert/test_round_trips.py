@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from wgmesh.convert import device as device_messages
 from wgmesh.convert import nat as nat_messages
 from wgmesh.convert import peer as peer_messages
+from wgmesh.convert import plan as plan_messages
 from wgmesh.convert.scalar import endpoint_value, public_key
 from wgmesh.core.errors import InvalidInput
 from wgmesh.core.model import (
+    ActionKind,
     ApplyOutcome,
     Ban,
     Candidate,
     CandidateSource,
     DesiredDevice,
     DesiredPeer,
+    DevicePlan,
     DeviceSnapshot,
     DiscoveryLayer,
     Endpoint,
@@ -35,12 +38,14 @@ from wgmesh.core.model import (
     PeerFailure,
     PeerProof,
     PeersSnapshot,
+    PlannedAction,
     PresharedKey,
     PublicKey,
     RefusedRoute,
     SelfDescription,
+    Sighting,
 )
-from wgmesh.v1 import endpoint_pb2
+from wgmesh.v1 import device_pb2, endpoint_pb2
 
 EXAMPLES = 25  # the values are large and their fields independent: more examples find nothing more
 
@@ -165,6 +170,10 @@ def test_a_ban_arrives_whole(ban: Ban) -> None:
             st.booleans(),
             st.none() | times,
             texts,
+            st.lists(
+                st.builds(Sighting, endpoints, st.lists(endpoints, max_size=2).map(tuple), st.integers(0, 16)),
+                max_size=3,
+            ).map(tuple),
         ),
     )
 )
@@ -223,6 +232,36 @@ def test_a_device_snapshot_arrives_whole(snapshot: DeviceSnapshot) -> None:
 )
 def test_an_outcome_arrives_whole(outcome: ApplyOutcome) -> None:
     assert device_messages.apply_outcome_from_proto(device_messages.apply_outcome_to_proto(outcome)) == outcome
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    st.builds(
+        DevicePlan,
+        st.lists(
+            st.builds(
+                PlannedAction,
+                st.sampled_from(ActionKind),
+                texts,
+                texts,
+                st.none() | keys,
+                texts,
+                st.none() | networks,
+            ),
+            max_size=3,
+        ).map(tuple),
+        st.lists(refusals, max_size=2).map(tuple),
+        st.lists(st.builds(PeerFailure, keys, texts), max_size=2).map(tuple),
+        st.none() | devices,
+    )
+)
+def test_a_plan_arrives_whole(plan: DevicePlan) -> None:
+    assert plan_messages.device_plan_from_proto(plan_messages.device_plan_to_proto(plan)) == plan
+
+
+def test_an_action_of_no_known_kind_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="kind"):
+        plan_messages.planned_action_from_proto(device_pb2.PlannedAction(what="dance", why="It is Friday."))
 
 
 @settings(max_examples=EXAMPLES)

@@ -9,14 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from support.discovery_wire import describe
-from support.pairing import pairing_service
+from support.discovery.discovery_wire import describe
+from support.discovery.pairing import pairing_service
+from support.waiting import until
 from wgmesh.client.discovery import DiscoveryClient
-from wgmesh.core.errors import InvalidInput, InvalidSetting, NotFound, PeerNotFound
+from wgmesh.core.errors import InvalidInput, InvalidSetting, NotFound
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Endpoint, LayerState
-from wgmesh.core.secret import Secret
 from wgmesh.discovery.__main__ import main
 from wgmesh.discovery.settings import DiscoverySettings
+from wgmesh.runtime.callers import socket_path
 from wgmesh.runtime.service import Shell
 from wgmesh.runtime.settings import RuntimeSettings
 
@@ -37,8 +39,6 @@ async def test_two_services_meet_over_a_static_address_and_remember_each_other(t
             assert "static" in snapshot.peers[0].discovery_methods
             answer = await two.probe_address(Endpoint.of("127.0.0.1", port), 2.0)
             assert (answer.public_key, answer.hostname) == (describe(1, secret).public_key, "node-1")
-            with pytest.raises(PeerNotFound):
-                await two.forget_peer(describe(3, secret).public_key)
         async with asyncio.timeout(10.0):
             async for snapshot in one.watch_peers():
                 if not snapshot.peers:
@@ -46,7 +46,7 @@ async def test_two_services_meet_over_a_static_address_and_remember_each_other(t
     assert (tmp_path / "two" / "wg0-peers.json").exists()  # two never heard a goodbye
 
 
-async def test_whoever_was_met_is_remembered_within_a_second_or_so(tmp_path: Path) -> None:
+async def test_a_peer_that_was_met_is_remembered_within_a_second_or_so(tmp_path: Path) -> None:
     """A process that is killed has no time to save: its next life asks those whom this one has just met."""
     secret = Secret.generate(os.urandom)
     async with (
@@ -57,12 +57,11 @@ async def test_whoever_was_met_is_remembered_within_a_second_or_so(tmp_path: Pat
         await two.set_self(describe(2, secret))
         await two.probe_address(Endpoint.of("127.0.0.1", await exchange_port(one)), 2.0)
         cache = tmp_path / "two" / "wg0-peers.json"
-        async with asyncio.timeout(2.5):
-            while not cache.exists() or describe(1, secret).public_key.text not in cache.read_text():
-                await asyncio.sleep(0.02)
+        key = describe(1, secret).public_key.text
+        await until(lambda: cache.exists() and key in cache.read_text())
 
 
-async def test_a_forgotten_peer_leaves_the_snapshot(tmp_path: Path) -> None:
+async def test_a_banned_peer_leaves_the_snapshot_at_once(tmp_path: Path) -> None:
     secret = Secret.generate(os.urandom)
     async with (
         service(tmp_path / "one", secret, number=1) as one,
@@ -71,7 +70,7 @@ async def test_a_forgotten_peer_leaves_the_snapshot(tmp_path: Path) -> None:
         await one.set_self(describe(1, secret))
         await two.set_self(describe(2, secret))
         await two.probe_address(Endpoint.of("127.0.0.1", await exchange_port(one)), 2.0)
-        await two.forget_peer(describe(1, secret).public_key)
+        await two.ban_peer(describe(1, secret).public_key)
         assert (await anext(two.watch_peers())).peers == ()
 
 
@@ -113,7 +112,7 @@ async def service(
     directory.mkdir(exist_ok=True)
     own_key = describe(number, secret).public_key
     async with (
-        pairing_service(directory / "wireguard.sock", own_key),
+        pairing_service(socket_path(directory, "wireguard", "discovery"), own_key),
         discovery(directory, secret, static_peers) as client,
     ):
         yield client
@@ -132,7 +131,7 @@ async def discovery(directory: Path, secret: Secret, static_peers: tuple[str, ..
         waiting.cancel()
         await running
     try:
-        async with DiscoveryClient(runtime.socket_path("discovery")) as client:
+        async with DiscoveryClient(runtime.served_path("node")) as client:
             yield client
     finally:
         shell.stopping.set()

@@ -9,21 +9,18 @@ from pathlib import Path
 
 from fuzz.messages import GO, NATIVE, NOW
 from fuzz.rules import accepted, check_hidden
-from support.discovery_wire import KEYS, SECRET, describe
-from wgmesh.core.envelope import MessageType, Opened, open_envelope
+from support.discovery.discovery_wire import KEYS, SECRET, describe
 from wgmesh.core.model import Endpoint, PeerProof
 from wgmesh.core.sansio import Transmit
+from wgmesh.core.wire.envelope import MessageType, Opened, open_envelope
 from wgmesh.discovery.assembly import Randomness
-from wgmesh.discovery.contacts import CONCURRENT_HEARD_MAX, CONCURRENT_MAX, CONTACTS_MAX
-from wgmesh.discovery.engine import DiscoveryCore
-from wgmesh.discovery.events import DhtRequest, DhtRequested
-from wgmesh.discovery.exchange import IN_FLIGHT_MAX, RESEND_AT_S
-from wgmesh.discovery.lan import LanInterface
-from wgmesh.discovery.mainline import MainlineEvent
-from wgmesh.discovery.peer_table import PEERS_MAX
-from wgmesh.discovery.replay import NONCES_MAX, SENDERS_MAX
+from wgmesh.discovery.core import DiscoveryCore
+from wgmesh.discovery.dht import DhtRequest, MainlineEvent
+from wgmesh.discovery.events import DhtRequested
+from wgmesh.discovery.exchange.transactions import RESEND_AT_S
+from wgmesh.discovery.host_interfaces import LanInterface
+from wgmesh.discovery.members.contacts import CONCURRENT_HEARD_MAX, CONCURRENT_MAX
 from wgmesh.discovery.settings import DiscoverySettings
-from wgmesh.discovery.tombstones import TOMBSTONES_MAX
 
 OWN = Endpoint.of("192.168.1.1", KEYS.gossip_port)
 DATAGRAM_MAX = 1232  # what fits into the 1280 bytes that every IPv6 path carries
@@ -79,7 +76,7 @@ class Conversation:
         """Hands over what somebody's node of the DHT says. Addresses may be tried, but nobody is known by them."""
         self.wait(0.0)
         before = self._known()
-        self.core.handle_mainline(event, self.now)
+        self.core.handle_dht(event, self.now)
         self._drain()
         assert self._known() == before, "what a DHT says changed what is known"
 
@@ -98,14 +95,8 @@ class Conversation:
 
     def check_bounds(self) -> None:
         """Asserts that every memory is within its bound, and that nobody was flooded in our name."""
-        state = self.core._state
-        assert len(state.table) <= PEERS_MAX
-        assert len(state.exchange) <= IN_FLIGHT_MAX
-        assert len(state.contacts._contacts) <= CONTACTS_MAX
-        assert len(state.clocks._newest) <= SENDERS_MAX
-        assert len(state.tombstones._stones) <= TOMBSTONES_MAX
-        assert len(self.core._reception._inbox._nonces) <= NONCES_MAX
-        assert len(state.witnesses) <= PEERS_MAX
+        for memory, (count, bound) in self.core.occupancy().items():
+            assert count <= bound, f"{memory}: {count} of {bound}"
         rounds = 2 + (self.now - NOW) / RETRY_S + self._goodbyes
         for address, count in Counter(each.to for each in self.sent if not each.channel).items():
             assert count <= HELLOS * rounds + ANSWERS_MAX * self._authentic[address], f"{address} is flooded"

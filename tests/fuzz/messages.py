@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import cache
 from itertools import count
 
-from support.discovery_wire import KEYS, START
-from support.go_peer import GoPeer
-from wgmesh.core.advertised import AdvertisedEndpoint
-from wgmesh.core.announcement import Announcement, Extension, KnownPeer, encode_announcement
-from wgmesh.core.envelope import MessageType, encrypt, plaintext_of
-from wgmesh.core.gossip_message import Bucket, Entry, Gossip, encode_gossip
+from support.discovery.discovery_wire import KEYS, START
+from support.discovery.go_peer import GoPeer
 from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.core.wire.advertised import AdvertisedEndpoint
+from wgmesh.core.wire.announcement import Announcement, Extension, KnownPeer, encode_announcement
+from wgmesh.core.wire.envelope import MessageType, encrypt, plaintext_of
+from wgmesh.core.wire.gossip_message import Bucket, Entry, Gossip, encode_gossip
 
 NOW = START
 FUTURE = "FUTURE"

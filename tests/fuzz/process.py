@@ -2,7 +2,7 @@
 """One target under atheris, in a process of its own: `python -m fuzz.process [libFuzzer's own arguments]`.
 
 The code must be instrumented while it is imported, so everything of the project is imported after atheris. libFuzzer
-starts this file again by itself when it merges, with arguments of its own; hence the name of the target comes in the
+starts this file again by itself when it merges, with arguments of its own; so the name of the target comes in the
 environment.
 """
 

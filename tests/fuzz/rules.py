@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import TypeVar
 
-from support.discovery_wire import KEYS, SECRET
+from support.discovery.discovery_wire import KEYS, SECRET
 from wgmesh.core.errors import MalformedMessage, MeshError
 
 ERROR_CHARACTERS_MAX = 400  # one or two sentences

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections import deque
 
+from support.waiting import PATIENCE_S, turn_of_the_loop
 from wgmesh.core.model import Endpoint
 from wgmesh.core.sansio import Transmit
 from wgmesh.runtime.datagram import DatagramDriver
@@ -73,7 +74,7 @@ async def test_a_flood_is_read_in_turns_that_leave_time_for_others() -> None:
                 sender.sendto(b"x", main.getsockname())
             counts = []
             while len(events) < 200:
-                await asyncio.sleep(0)
+                await turn_of_the_loop()
                 counts.append(len(events))
 
     assert 64 in counts
@@ -92,5 +93,5 @@ async def ask(address: tuple[str, int], question: bytes) -> tuple[bytes, tuple[s
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.setblocking(False)
         await loop.sock_sendto(asking, question, address)
-        answer, source = await asyncio.wait_for(loop.sock_recvfrom(asking, 2048), 5)
+        answer, source = await asyncio.wait_for(loop.sock_recvfrom(asking, 2048), PATIENCE_S)
         return answer, source

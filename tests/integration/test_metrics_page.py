@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from support.waiting import PATIENCE_S
 from wgmesh.core.errors import InvalidSetting
-from wgmesh.metrics.io import http
-from wgmesh.metrics.io.http import MAX_CONNECTIONS, MAX_REQUEST_BYTES, serve_http
+from wgmesh.metrics.io.http import (
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_OF_SOURCE,
+    MAX_REQUEST_BYTES,
+    PAGES_AT_ONCE,
+    serve_http,
+    source_of,
+)
 from wgmesh.metrics.page import Reply
 from wgmesh.metrics.settings import ListenAddress
 
+GET = b"GET / HTTP/1.1\r\n\r\n"
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 
 
@@ -21,7 +29,7 @@ def answer(path: str) -> Reply:
 async def ask(address: ListenAddress, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(address.host, address.port)
     writer.write(request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         response = await reader.read()
     writer.close()
     return response
@@ -57,9 +65,8 @@ async def test_what_is_not_a_small_get_is_refused_with_a_reason(request_bytes: b
     assert (b"Allow: GET" in response) == (status == b"405")
 
 
-async def test_a_client_that_says_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "REQUEST_TIMEOUT_S", 0.05)
-    async with serve_http(LOOPBACK, answer) as address:
+async def test_a_client_that_says_nothing_is_cut_off() -> None:
+    async with serve_http(LOOPBACK, answer, request_timeout_s=0.05) as address:
         assert await ask(address, b"GET / HT") == b""
 
 
@@ -72,31 +79,71 @@ async def test_a_client_that_goes_away_does_not_disturb_the_next() -> None:
         assert b"200 OK" in await ask(address, b"GET / HTTP/1.1\r\n\r\n")
 
 
-async def test_connections_beyond_the_bound_are_closed_at_once() -> None:
+async def test_a_source_that_holds_many_connections_loses_its_own_and_nobody_elses() -> None:
     async with serve_http(LOOPBACK, answer) as address:
-        idle = [await asyncio.open_connection(address.host, address.port) for _ in range(MAX_CONNECTIONS)]
-        await ask_until_refused(address)
+        scraper = await asyncio.open_connection(address.host, address.port, local_addr=("127.0.0.9", 0))
+        idle = [await asyncio.open_connection(address.host, address.port) for _ in range(MAX_CONNECTIONS_OF_SOURCE + 1)]
 
-        idle[0][1].write(b"GET / HTTP/1.1\r\n\r\n")
-        assert b"200 OK" in await idle[0][0].read()
+        assert await asyncio.wait_for(idle[0][0].read(), PATIENCE_S) == b""
+        scraper[1].write(GET)
+        assert b"200 OK" in await asyncio.wait_for(scraper[0].read(), PATIENCE_S)
+        idle[-1][1].write(GET)
+        assert b"200 OK" in await asyncio.wait_for(idle[-1][0].read(), PATIENCE_S)
+        for _, writer in (scraper, *idle):
+            writer.close()
+
+
+@pytest.mark.attack("somebody without the secret", "keep a scraper from the metrics page by holding all connections")
+async def test_a_page_is_there_for_a_scraper_while_others_hold_all_connections() -> None:
+    async with serve_http(LOOPBACK, answer) as address:
+        idle = [
+            await asyncio.open_connection(address.host, address.port, local_addr=(f"127.0.0.{10 + number % 4}", 0))
+            for number in range(MAX_CONNECTIONS)
+        ]
+
+        assert b"200 OK" in await ask(address, GET)
         for _, writer in idle:
             writer.close()
 
 
-async def ask_until_refused(address: ListenAddress) -> None:
-    try:
-        assert await ask(address, b"GET / HTTP/1.1\r\n\r\n") == b""
-    except ConnectionError:
-        return
+async def test_a_client_that_asks_and_does_not_read_makes_room_too() -> None:
+    async with serve_http(LOOPBACK, lambda path: Reply(200, bytes(20_000_000))) as address:
+        stuck = [await asyncio.open_connection(address.host, address.port) for _ in range(MAX_CONNECTIONS_OF_SOURCE)]
+        for _, writer in stuck:
+            writer.write(GET)
+
+        assert b"200 OK" in await ask(address, GET)
+        for _, writer in stuck:
+            writer.transport.abort()
+
+
+async def test_who_asks_without_pause_is_told_to_ask_less_often_and_others_are_answered() -> None:
+    made: list[str] = []
+
+    def page(path: str) -> Reply:
+        made.append(path)
+        return Reply(200, b"page")
+
+    async with serve_http(LOOPBACK, page) as address:
+        answers = [await ask(address, GET) for _ in range(int(3 * PAGES_AT_ONCE))]
+
+        assert any(b"429 Too Many Requests" in each for each in answers)
+        assert len(made) == sum(b"200 OK" in each for each in answers)
+        reader, writer = await asyncio.open_connection(address.host, address.port, local_addr=("127.0.0.9", 0))
+        writer.write(GET)
+        assert b"200 OK" in await asyncio.wait_for(reader.read(), PATIENCE_S)
+        writer.close()
+
+
+def test_a_subnet_of_ipv6_is_one_client() -> None:
+    assert source_of("fe80::1%eth0") == source_of("fe80::2%eth0")
+    assert source_of("2001:db8::1") != source_of("2001:db8:0:1::1")
+    assert source_of("192.0.2.1") != source_of("192.0.2.2")
 
 
 async def test_stopping_does_not_wait_for_open_connections() -> None:
-    loop = asyncio.get_running_loop()
-    async with serve_http(LOOPBACK, answer) as address:
+    async with asyncio.timeout(PATIENCE_S), serve_http(LOOPBACK, answer, 10 * PATIENCE_S) as address:
         await asyncio.open_connection(address.host, address.port)
-        asked = loop.time()
-
-    assert loop.time() - asked < 2.0
 
 
 async def test_a_taken_port_names_the_flag() -> None:

@@ -89,7 +89,7 @@ def test_termination_ends_a_service_in_order_and_an_interrupt_does_not_reach_it(
         service.send_signal(signal.SIGTERM)
 
         assert service.wait(10) == 0
-    assert not (directory / "nat.sock").exists()
+    assert not (directory / "nat/node/nat.sock").exists()
 
 
 def test_a_second_termination_cancels_a_service_that_does_not_listen(directory: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_second_termination_cancels_a_service_that_does_not_listen(directory: 
         service.send_signal(signal.SIGTERM)
 
         assert service.wait(10) == 0
-    assert not (directory / "nat.sock").exists()
+    assert not (directory / "nat/node/nat.sock").exists()
 
 
 def started(directory: Path, behaviour: str) -> subprocess.Popen[str]:

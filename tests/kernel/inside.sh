@@ -20,5 +20,5 @@ step() {
 }
 
 step nodes .venv/bin/python "$tests/two_nodes.py"
-step backends .venv/bin/python -m pytest -p no:cacheprovider -q -k kernel tests/lab/test_wireguard_backends.py
+step backends .venv/bin/python -m pytest -p no:cacheprovider -q -o timeout=600 -k kernel tests/lab/test_wireguard_backends.py
 busybox poweroff -f

@@ -9,7 +9,7 @@ from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.waiting import TimedOut
 
-TIMEOUT_S = 60.0  # an emulated processor is about ten times slower
+TIMEOUT_S = 300.0  # an emulated processor is about ten times slower, and others may want the real one too
 
 
 def main() -> int:

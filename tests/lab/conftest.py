@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from support.meshes import StartMesh, start_nodes
+from support.lab.meshes import StartMesh, start_nodes
+from support.prerequisites import cannot_run
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode
 from wgmesh.demo.prerequisites import missing_prerequisites
@@ -42,8 +42,7 @@ def real_tunnels() -> None:
     """Skips with the reason, or fails where WGMESH_REQUIRE_LAB=1 says that skipping would hide a fault."""
     missing = missing_prerequisites()
     if missing:
-        report = pytest.fail if os.environ.get("WGMESH_REQUIRE_LAB") == "1" else pytest.skip
-        report("the lab cannot run: " + "; ".join(missing))
+        cannot_run("the lab cannot run: " + "; ".join(missing))
 
 
 @pytest.fixture

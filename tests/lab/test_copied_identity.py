@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+from support.waiting import PATIENCE_S
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.waiting import wait_for
@@ -28,11 +29,11 @@ def test_both_machines_and_their_peers_are_told(fabric: Fabric) -> None:
     copy.running_process().stop()
     copy.state_file.unlink()
     copy.start()
-    wait_for_full_mesh([a, original, copy], 30.0)
+    wait_for_full_mesh([a, original, copy])
 
 
 def _wait_until_told(node: MeshNode, code: str, words: str) -> None:
-    wait_for(lambda: words in _warnings(node).get(code, ""), 60.0, f"{node.name} tells {code} with {words}")
+    wait_for(lambda: words in _warnings(node).get(code, ""), 2 * PATIENCE_S, f"{node.name} tells {code} with {words}")
 
 
 def _warnings(node: MeshNode) -> dict[str, str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from support.meshes import CONNECTED, StartMesh, the_peer
+from support.lab.layers import layer_detail
+from support.lab.meshes import CONNECTED, StartMesh, the_peer
+from support.promises import promised
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret
 from wgmesh.demo.pinger import Pinger, Target
@@ -27,7 +29,7 @@ def wait_for_tunnel(a: MeshNode, b: MeshNode, timeout_s: float) -> None:
     """Waits until each pings the other through the mesh."""
     targets = [Target(a.name, b.wait_until_ready().mesh_ipv4), Target(b.name, a.wait_until_ready().mesh_ipv4)]
     with Pinger([a.host, b.host]) as pinger:
-        wait_for(lambda: len(pinger.ping(targets, 0.2)) == 2, timeout_s, f"{a.name} and {b.name} ping each other")
+        wait_for(lambda: len(pinger.ping(targets, 0.5)) == 2, timeout_s, f"{a.name} and {b.name} ping each other")
 
 
 def test_a_node_that_gets_another_address_on_its_lan_is_connected_again(start_mesh: StartMesh) -> None:
@@ -36,8 +38,8 @@ def test_a_node_that_gets_another_address_on_its_lan_is_connected_again(start_me
     with nothing_restarts(a, b):
         b.host.ip("addr", "flush", "dev", "eth0", "scope", "global")
         b.host.ip("addr", "add", f"{MOVED_IPV4}/24", "dev", "eth0")
-        wait_for_tunnel(a, b, AGAIN_S)
-        wait_for(lambda: the_peer(a).endpoint.host == MOVED_IPV4, AGAIN_S, "the peer is shown where it is")
+        wait_for_tunnel(a, b, promised(AGAIN_S))
+        wait_for(lambda: the_peer(a).endpoint.host == MOVED_IPV4, promised(AGAIN_S), "the peer is shown where it is")
     assert the_peer(b).state == CONNECTED
 
 
@@ -53,15 +55,15 @@ def test_a_node_that_moves_to_another_subnet_is_connected_again_by_its_static_pe
     b = MeshNode(hosts[1], secret, "--peer", str(hosts[0].ipv4))
     for node in (a, b):
         node.start()
-    wait_for_tunnel(a, b, AGAIN_S)
+    wait_for_tunnel(a, b, promised(AGAIN_S))
     the_peer(a)
     with nothing_restarts(a, b):
         b.host.set_link(up=False)
         fabric.attach(b.host, "office")
         b.host.ip("route", "add", str(lan.network), "via", str(office.ip))
-        wait_for_tunnel(a, b, AGAIN_S)
+        wait_for_tunnel(a, b, promised(AGAIN_S))
         moved = str(b.host.attachments[1].ipv4.ip)
-        wait_for(lambda: the_peer(a).endpoint.host == moved, AGAIN_S, "the peer is shown where it is")
+        wait_for(lambda: the_peer(a).endpoint.host == moved, promised(AGAIN_S), "the peer is shown where it is")
 
 
 def test_a_node_whose_only_interface_comes_up_after_its_start_meets_the_other(fabric: Fabric) -> None:
@@ -74,7 +76,7 @@ def test_a_node_whose_only_interface_comes_up_after_its_start_meets_the_other(fa
     assert list(a.peers()) == []
     with nothing_restarts(a, b):
         b.host.set_link(up=True)
-        wait_for_tunnel(a, b, MEET_S)
+        wait_for_tunnel(a, b, promised(MEET_S))
 
 
 def test_a_lan_that_is_plugged_in_while_the_node_runs_is_joined_and_left(fabric: Fabric) -> None:
@@ -86,12 +88,7 @@ def test_a_lan_that_is_plugged_in_while_the_node_runs_is_joined_and_left(fabric:
         node.wait_until_ready()
     with nothing_restarts(a, b):
         fabric.attach(a.host, "second")
-        wait_for_tunnel(a, b, MEET_S)
-        assert lan_detail(a) == "on eth0, eth1"
+        wait_for_tunnel(a, b, promised(MEET_S))
+        assert layer_detail(a, "lan") == "on eth0, eth1"
         a.host.ip("link", "del", "eth1")
-        wait_for(lambda: lan_detail(a) == "on eth0", MEET_S, "the interface that is gone is left")
-
-
-def lan_detail(node: MeshNode) -> str:
-    """What the layer of LAN discovery says of itself."""
-    return next(layer.detail for layer in node.wait_until_ready().layers if layer.name == "lan")
+        wait_for(lambda: layer_detail(a, "lan") == "on eth0", promised(MEET_S), "the interface that is gone is left")

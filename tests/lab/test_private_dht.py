@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from wgmesh.core.keyschedule import derive
-from wgmesh.core.secret import Secret
+from support.lab.layers import layer_detail
+from support.waiting import PATIENCE_S
+from wgmesh.core.keys.keyschedule import derive
+from wgmesh.core.keys.secret import Secret
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.waiting import wait_for
@@ -32,34 +34,31 @@ def members(fabric: Fabric, secret: str, places: dict[str, str]) -> dict[str, Me
     }
 
 
-def detail(node: MeshNode) -> str:
-    shown = node.cli("status", "--json")
-    layers = json.loads(shown.stdout)["layers"] if shown.returncode == 0 else []
-    return str(next((each["detail"] for each in layers if each["name"] == "dht"), ""))
-
-
 def test_nodes_in_different_subnets_meet_through_the_private_dht_alone(sites: Fabric) -> None:
     nodes = members(sites, new_secret(), {"hub": "lan", "a": "office", "b": "plant"})
     for node in nodes.values():
         node.start()
-    wait_for_full_mesh(list(nodes.values()), 20.0)
-    assert "private" in detail(nodes["a"])
-    (peer, *_) = json.loads(nodes["a"].cli("peers", "list", "--json").stdout)["peers"]
-    assert peer["proven_by"] == "handshake"
+    wait_for_full_mesh(list(nodes.values()))
+    assert "private" in layer_detail(nodes["a"], "dht")
+    peers = [
+        peer for node in nodes.values() for peer in json.loads(node.cli("peers", "list", "--json").stdout)["peers"]
+    ]
+    assert any("dht-record" in peer["discovered_via"] for peer in peers), "else nobody can have heard of anybody"
+    assert all(peer["proven_by"] == "handshake" for peer in peers)
 
 
 def test_after_a_restart_they_meet_again_although_the_way_in_is_dead(sites: Fabric) -> None:
     nodes = members(sites, new_secret(), {"hub": "lan", "a": "office", "b": "plant"})
     for node in nodes.values():
         node.start()
-    wait_for_full_mesh(list(nodes.values()), 20.0)
+    wait_for_full_mesh(list(nodes.values()))
     nodes["hub"].running_process().kill()
     pair = [nodes["a"], nodes["b"]]
     for node in pair:
         node.running_process().stop()
     for node in pair:
         node.start()
-    wait_for_full_mesh(pair, 20.0)
+    wait_for_full_mesh(pair)
 
 
 def test_eight_nodes_of_which_half_die_take_in_a_newcomer(sites: Fabric) -> None:
@@ -68,20 +67,20 @@ def test_eight_nodes_of_which_half_die_take_in_a_newcomer(sites: Fabric) -> None
     *early, late = nodes.values()
     for node in early:
         node.start()
-    wait_for_full_mesh(early, 40.0)
+    wait_for_full_mesh(early)
     dead, alive = early[1:5], [early[0], *early[5:]]
     for node in dead:
         node.running_process().kill()
     late.start()
-    wait_for_full_mesh([*alive, late], 30.0)
+    wait_for_full_mesh([*alive, late])
 
 
 def test_beside_a_private_dht_there_is_no_public_one(sites: Fabric) -> None:
     nodes = members(sites, new_secret(), {"hub": "lan", "a": "office"})
     for node in nodes.values():
         node.start()
-    wait_for_full_mesh(list(nodes.values()), 20.0)
+    wait_for_full_mesh(list(nodes.values()))
     for node in nodes.values():
         loaded = Path(f"/proc/{node.service_pids()['discovery']}/maps").read_text()
         assert "libtorrent" not in loaded
-    wait_for(lambda: "1 nodes" in detail(nodes["a"]), 5.0, "its only node is the hub")
+    wait_for(lambda: "1 nodes" in layer_detail(nodes["a"], "dht"), PATIENCE_S, "its only node is the hub")

@@ -7,10 +7,12 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from support.meshes import StartMesh
+from support.lab.meshes import StartMesh
+from support.promises import promised
 from wgmesh.client.runtime import RuntimeClient
 from wgmesh.demo.nodes import MeshNode
 from wgmesh.demo.waiting import wait_for
+from wgmesh.runtime.callers import socket_path
 
 EVERYWHERE_S = 2.0
 NETWORK = "172.20.9.0/24"
@@ -26,11 +28,15 @@ def by_signal(node: MeshNode) -> None:
     node.running_process().send(signal.SIGHUP)
 
 
+def routes(node: MeshNode, network: str) -> bool:
+    return "dev wg0" in node.host.ip("route", "show", network)
+
+
 @pytest.mark.parametrize("reload", [by_command, by_signal])
 def test_routes_come_and_go_everywhere_within_two_seconds(
     start_mesh: StartMesh, reload: Callable[[MeshNode], None]
 ) -> None:
-    a, b = start_mesh("a b")
+    a, *others = start_mesh("a b c d")
     services = a.service_pids()
     for text, is_routed in (
         (f"advertise-routes={NETWORK}\n", True),
@@ -41,11 +47,11 @@ def test_routes_come_and_go_everywhere_within_two_seconds(
         set_reload_file(a, text)
         reload(a)
         wait_for(
-            lambda is_routed=is_routed: ("dev wg0" in b.host.ip("route", "show", NETWORK)) is is_routed,  # type: ignore[misc]
-            EVERYWHERE_S,
-            f"b follows {text}",
+            lambda is_routed=is_routed: {routes(node, NETWORK) for node in others} == {is_routed},  # type: ignore[misc]
+            promised(EVERYWHERE_S),
+            f"all others follow {text}",
         )
-    assert "dev wg0" in b.host.ip("route", "show", "172.20.10.0/24")
+    assert all(routes(node, "172.20.10.0/24") for node in others)
     assert a.service_pids() == services
 
 
@@ -55,11 +61,11 @@ def test_the_log_level_changes_in_every_process(start_mesh: StartMesh, reload: C
     assert " debug " not in a.running_process().output()
     set_reload_file(a, "log-level=debug\n")
     reload(a)
-    wait_for(lambda: "settings reloaded" in a.running_process().output(), EVERYWHERE_S, "the file is read")
+    wait_for(lambda: "settings reloaded" in a.running_process().output(), promised(EVERYWHERE_S), "the file is read")
     assert [exchange_level(a, service, "error") for service in PROCESSES] == ["debug"] * len(PROCESSES)
     set_reload_file(a, "log-level=info\n")
     reload(a)
-    wait_for(lambda: exchange_level(a, "node", "info") == "info", EVERYWHERE_S, "the level is back")
+    wait_for(lambda: exchange_level(a, "node", "info") == "info", promised(EVERYWHERE_S), "the level is back")
 
 
 def set_reload_file(node: MeshNode, text: str) -> None:
@@ -72,7 +78,9 @@ def exchange_level(node: MeshNode, service: str, level: str) -> str:
     """Sets the log level of one process, and returns the one that it had."""
 
     async def ask() -> str:
-        async with RuntimeClient(node.socket_path.with_name(f"{service}.sock")) as client:
+        directory = node.socket_path.parent
+        path = node.socket_path if service == "node" else socket_path(directory, service, "node")
+        async with RuntimeClient(path) as client:
             return await client.set_log_level(level)
 
     return asyncio.run(ask())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from support.meshes import the_peer
+from support.lab.meshes import the_peer
+from support.waiting import PATIENCE_S
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret
 from wgmesh.demo.waiting import wait_for
-
-ROUTED_S = 5.0
 
 
 def test_a_host_behind_an_advertising_node_is_reached_through_the_tunnel(fabric: Fabric) -> None:
@@ -24,14 +23,14 @@ def test_a_host_behind_an_advertising_node_is_reached_through_the_tunnel(fabric:
     mesh = nodes[0].wait_until_ready().mesh_subnet
     behind.ip("route", "add", mesh, "via", str(gateway.attachments[1].ipv4.ip))
     the_peer(nodes[1])
-    wait_for(lambda: "dev wg0" in b.ip("route", "show", str(site)), ROUTED_S, "the network is routed")
+    wait_for(lambda: "dev wg0" in b.ip("route", "show", str(site)), PATIENCE_S, "the network is routed")
     before = sent_bytes(nodes[1])
     pinged = b.exec("ping", "-c", "5", "-i", "0.05", "-W", "2", str(behind.ipv4))
     assert " 0% packet loss" in pinged
     assert sent_bytes(nodes[1]) - before >= 5 * 84  # the size of a ping: it went by the tunnel, and by no other way
 
     nodes[0].running_process().stop()
-    wait_for(lambda: b.ip("route", "show", str(site)) == "", ROUTED_S, "the route goes with the node")
+    wait_for(lambda: b.ip("route", "show", str(site)) == "", PATIENCE_S, "the route goes with the node")
     assert b.attempt("ping", "-c", "1", "-W", "0.5", str(behind.ipv4)).returncode != 0
 
 

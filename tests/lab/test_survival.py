@@ -7,9 +7,11 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from support.discovered import discovered
-from support.meshes import CONNECTED, start_nodes, the_peer
-from support.pings import RunningPing
+from support.lab.discovered import discovered
+from support.lab.meshes import CONNECTED, start_nodes, the_peer
+from support.lab.pings import RunningPing
+from support.promises import promised
+from support.waiting import PATIENCE_S
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import SERVICES, MeshNode, new_secret
 from wgmesh.demo.waiting import wait_for
@@ -43,7 +45,7 @@ def test_a_killed_service_is_back_and_useful_and_no_packet_is_lost(pair: list[Me
     port = a.wait_until_ready().listen_port
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         killed = a.kill_service(name)
-        wait_for(lambda: useful(a, name, killed), BACK_S, f"{name} is back and useful")
+        wait_for(lambda: useful(a, name, killed), promised(BACK_S), f"{name} is back and useful")
     assert ping.lost == []
     assert a.wait_until_ready().listen_port == port
     assert a.running_process().running
@@ -54,8 +56,8 @@ def test_a_service_that_is_killed_again_and_again_comes_back(pair: list[MeshNode
     for _ in range(3):
         before = a.service_pids()["discovery"]
         os.kill(before, signal.SIGKILL)
-        wait_for(lambda before=before: a.service_pids().get("discovery", before) != before, 5.0, "a new process")  # type: ignore[misc]
-    wait_for(lambda: len(a.peers()) == 1 and a.peers()[0].state == CONNECTED, 5.0, "the peer is connected")
+        wait_for(lambda before=before: a.service_pids().get("discovery", before) != before, PATIENCE_S, "a new process")  # type: ignore[misc]
+    wait_for(lambda: len(a.peers()) == 1 and a.peers()[0].state == CONNECTED, PATIENCE_S, "the peer is connected")
 
 
 def test_each_new_life_of_discovery_knows_the_peer_within_two_seconds(fabric: Fabric) -> None:
@@ -64,9 +66,11 @@ def test_each_new_life_of_discovery_knows_the_peer_within_two_seconds(fabric: Fa
     the_peer(a)
     for _ in range(5):
         killed = a.kill_service("discovery")
-        wait_for(lambda killed=killed: a.service_pids().get("discovery", killed) != killed, 4.0, "a new process")  # type: ignore[misc]
-        wait_for(lambda: discovered(a) == {"b"}, BACK_S, "the new discovery has heard from the peer")
-        wait_for(lambda: [peer.state for peer in a.peers()] == [CONNECTED], BACK_S, "it is listed as connected")
+        wait_for(lambda killed=killed: a.service_pids().get("discovery", killed) != killed, PATIENCE_S, "a new process")  # type: ignore[misc]
+        wait_for(lambda: discovered(a) == {"b"}, promised(BACK_S), "the new discovery has heard from the peer")
+        wait_for(
+            lambda: [peer.state for peer in a.peers()] == [CONNECTED], promised(BACK_S), "it is listed as connected"
+        )
 
 
 def test_a_killed_supervisor_leaves_no_service_and_no_gap(fabric: Fabric) -> None:
@@ -77,12 +81,12 @@ def test_a_killed_supervisor_leaves_no_service_and_no_gap(fabric: Fabric) -> Non
     assert len(services) == len(SERVICES)
     with RunningPing(b.host, before.mesh_ipv4) as ping:
         a.running_process().kill()
-        wait_for(lambda: not services & set(a.host.pids()), ORPHANS_S, "no service is left")
+        wait_for(lambda: not services & set(a.host.pids()), promised(ORPHANS_S), "no service is left")
         sent = max(ping.answered())
-        wait_for(lambda: max(ping.answered()) > sent + 20, 3.0, "the tunnel carries on without a service")
+        wait_for(lambda: max(ping.answered()) > sent + 20, PATIENCE_S, "the tunnel carries on without a service")
         a.start()
         after = a.wait_until_ready()
-        wait_for(lambda: a.peers() and a.peers()[0].state == CONNECTED, 5.0, "the new start knows its peer")
+        wait_for(lambda: a.peers() and a.peers()[0].state == CONNECTED, PATIENCE_S, "the new start knows its peer")
     assert ping.lost == []
     assert after.listen_port == before.listen_port
     assert after.public_key == before.public_key
@@ -123,13 +127,15 @@ def test_an_orderly_stop_leaves_the_machine_as_found_and_tells_the_peers(fabric:
     c.secret_file.write_text(a.secret_file.read_text())
     before = network_of(c)
     c.start()
-    wait_for(lambda: len(a.peers()) == 2 and all(peer.state == CONNECTED for peer in a.peers()), 8.0, "c is a member")
+    wait_for(
+        lambda: len(a.peers()) == 2 and all(peer.state == CONNECTED for peer in a.peers()), PATIENCE_S, "c is a member"
+    )
     assert network_of(c) != before
 
     assert c.running_process().stop() == 0
     assert network_of(c) == before
     assert c.host.pids() == []
-    wait_for(lambda: len(a.peers()) == 1 and len(b.peers()) == 1, 3.0, "the others have dropped c")
+    wait_for(lambda: len(a.peers()) == 1 and len(b.peers()) == 1, PATIENCE_S, "the others have dropped c")
 
 
 def test_a_node_that_is_stopped_as_soon_as_it_is_listed_is_dropped_each_time(fabric: Fabric) -> None:
@@ -139,9 +145,9 @@ def test_a_node_that_is_stopped_as_soon_as_it_is_listed_is_dropped_each_time(fab
     a.wait_until_ready()
     for _ in range(4):
         b.start()
-        wait_for(lambda: a.peers(), 3.0, "the newcomer is listed, also within the second of its last goodbye")
+        wait_for(lambda: a.peers(), PATIENCE_S, "the newcomer is listed, also within the second of its last goodbye")
         assert b.running_process().stop() == 0
-        wait_for(lambda: not a.peers(), 3.0, "it is dropped")
+        wait_for(lambda: not a.peers(), PATIENCE_S, "it is dropped")
 
 
 def test_a_restart_keeps_key_and_address(fabric: Fabric) -> None:
@@ -165,7 +171,9 @@ def test_with_keep_interface_a_restart_loses_nothing(fabric: Fabric) -> None:
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         assert a.running_process().stop() == 0
         sent = max(ping.answered())
-        wait_for(lambda: max(ping.answered()) > sent + 150, 5.0, "three more seconds of answers from the kept tunnel")
+        wait_for(
+            lambda: max(ping.answered()) > sent + 150, PATIENCE_S, "three more seconds of answers from the kept tunnel"
+        )
         assert [peer.state for peer in b.peers()] == [CONNECTED]
         a.start()
         a.wait_until_ready()

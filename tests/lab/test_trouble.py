@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.meshes import start_nodes
+from support.lab.meshes import start_nodes
+from support.promises import promised
+from support.waiting import PATIENCE_S
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.waiting import wait_for
@@ -40,14 +42,14 @@ def test_a_full_disk_costs_no_tunnel_and_what_is_to_be_kept_is_written_once_ther
         for node in (b, c):
             node.start()
         wait_for_full_mesh([a, b, c])
-        wait_for(lambda: "not written" in a.running_process().output(), 15.0, "the operator is told in the log")
+        wait_for(lambda: "not written" in a.running_process().output(), PATIENCE_S, "the operator is told in the log")
         assert not (a.host.state_dir / PEERS).exists()
         services = a.service_pids()
         filler.unlink()
         key = b.wait_until_ready().public_key
         wait_for(
             lambda: (a.host.state_dir / PEERS).exists() and _mentions(a.host.state_dir / PEERS, key),
-            90.0,
+            2 * PATIENCE_S,
             "the peers are written after all",
         )
         assert a.service_pids() == services
@@ -64,7 +66,7 @@ def test_a_full_disk_at_the_first_start_is_refused_in_one_sentence(fabric: Fabri
         ):
             while True:
                 file.write(bytes(4096))
-        assert a.start().wait(15.0) != 0
+        assert a.start().wait(PATIENCE_S) != 0
         assert "No space left" in a.running_process().output()
         assert not a.state_file.exists()
 
@@ -89,7 +91,7 @@ def test_a_name_server_that_never_answers_delays_nothing(fabric: Fabric) -> None
     for node in nodes:
         node.host.write_resolver(f"nameserver {server.ipv4}\n")
         node.start()
-    wait_for_full_mesh(nodes, 6.0)
+    wait_for_full_mesh(nodes, promised(6.0))
     assert nodes[0].cli("status").returncode == 0
     nodes[0].running_process().stop()  # raises if it does not end in time
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from wgmesh.core.model import Mapping, NatReport, Path, PublicKey
-from wgmesh.nat.paths import ANSWER_AGE_MAX_S, SILENT_COUNT, PathTable, is_news
+from wgmesh.nat.paths import ANSWER_AGE_MAX_S, RTT_CHANGE_S, SILENT_COUNT, PathTable, is_news
 
 KEY = PublicKey(bytes(32))
 OTHER = PublicKey(bytes([1] * 32))
@@ -41,6 +41,22 @@ def test_a_changed_rtt_is_published_when_it_moved_by_more_than_a_tenth(rtt_s: fl
     table.answered(KEY, 0.02, 100.0)
 
     assert (table.answered(KEY, rtt_s, 101.0) is not None) is is_published
+
+
+@pytest.mark.parametrize(("before_s", "after_s"), [(0.625, 0.6875), (0.0, RTT_CHANGE_S)])
+def test_a_change_that_only_reaches_the_limit_is_no_news(before_s: float, after_s: float) -> None:
+    assert not is_news(Path(KEY, before_s, 1.0), Path(KEY, after_s, 2.0))
+
+
+def test_what_was_measured_stays_when_another_peer_comes() -> None:
+    table = PathTable()
+    table.set_peers([KEY])
+    table.answered(KEY, 0.0123, 100.0)
+
+    snapshot = table.set_peers([KEY, OTHER])
+
+    assert snapshot is not None
+    assert snapshot.paths == (Path(KEY, 0.0123, 100.0), Path(OTHER))
 
 
 def test_a_short_path_is_not_published_for_a_few_microseconds() -> None:

@@ -6,8 +6,8 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wgmesh.core import stun
 from wgmesh.core.errors import MalformedMessage
+from wgmesh.core.stun import codec as stun
 from wgmesh.nat.raw_datagram import decapsulate, encapsulate, stun_answer_filter, without_ipv4_header
 
 HERE = (ipaddress.ip_address("192.0.2.1"), 51820)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc.aio
+from support.doubles.fake_discovery import fake_discovery
+from support.doubles.stun_responder import responding
 from support.probe_endpoints import KEY, OWN, SERVER, free_port, serving
-from support.stun_responder import responding
+from support.waiting import PATIENCE_S, until
 from wgmesh.client.nat import NatClient
-from wgmesh.convert.peer import peers_snapshot_to_proto
 from wgmesh.core.model import Endpoint, Mapping, PathsSnapshot, Peer, PeersSnapshot, PublicKey, SelfDescription
 from wgmesh.nat.__main__ import main
 from wgmesh.nat.settings import NatSettings
+from wgmesh.runtime.callers import socket_path
 from wgmesh.runtime.service import Shell
 from wgmesh.runtime.settings import RuntimeSettings
 from wgmesh.runtime.snapshots import SnapshotCell
-from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
-from wgmesh.v1.discovery_service_pb2_grpc import DiscoveryServiceServicer, add_DiscoveryServiceServicer_to_server
 
 WIREGUARD_PORT = 51899
 OWN_DESCRIPTION = SelfDescription(
@@ -47,13 +47,9 @@ async def test_the_own_mesh_address_answers_probes(tmp_path: Path) -> None:
     async with running(tmp_path, NatSettings(port, stun=False, ipv6=False)) as (peers, _):
         peers.publish(PeersSnapshot(1, (), description=OWN_DESCRIPTION))
 
-        async with asyncio.timeout(2):
-            while True:
-                try:
-                    reader, writer = await asyncio.open_connection(str(OWN), port)
-                    break
-                except ConnectionRefusedError:
-                    await asyncio.sleep(0)
+        await until(lambda: is_listened_on(port))
+        async with asyncio.timeout(PATIENCE_S):
+            reader, writer = await asyncio.open_connection(str(OWN), port)
             writer.write(b"ping\n")
             assert await reader.readline() == b"pong\n"
             writer.close()
@@ -88,25 +84,15 @@ async def test_with_stun_off_nothing_is_sent_and_the_report_says_that_it_is_off(
         settings = NatSettings(free_port(), stun=False, stun_servers=(str(servers[0]),), ipv6=False)
         async with running(tmp_path, settings) as (peers, nat):
             peers.publish(PeersSnapshot(1, (PEER,), description=OWN_DESCRIPTION))
-            await first(nat, lambda snapshot: any(path.unanswered_count for path in snapshot.paths))
+            snapshot = await first(nat, lambda snapshot: any(path.unanswered_count for path in snapshot.paths))
 
-            report = await nat.get_nat_report()
-
-    assert not report.enabled
+    assert not snapshot.report.enabled
     assert asked == []
 
 
-class FakeDiscovery(DiscoveryServiceServicer):
-    """Streams what the test publishes."""
-
-    def __init__(self) -> None:
-        self.peers = SnapshotCell(PeersSnapshot())
-
-    async def WatchPeers(
-        self, request: discovery_pb2.WatchPeersRequest, context: grpc.aio.ServicerContext[object, object]
-    ) -> AsyncIterator[discovery_pb2.WatchPeersResponse]:
-        async for snapshot in self.peers.watch():
-            yield peers_snapshot_to_proto(snapshot)
+def is_listened_on(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex((str(OWN), port)) == 0
 
 
 @asynccontextmanager
@@ -114,27 +100,22 @@ async def running(
     directory: Path, settings: NatSettings
 ) -> AsyncIterator[tuple[SnapshotCell[PeersSnapshot], NatClient]]:
     """Runs the service beside a fake discovery; yields what discovery says and a client of the service."""
-    discovery = FakeDiscovery()  # type: ignore[abstract]
-    server = grpc.aio.server()
-    add_DiscoveryServiceServicer_to_server(discovery, server)
-    server.add_insecure_port(f"unix:{directory / 'discovery.sock'}")
-    await server.start()
     ready = asyncio.Event()
     shell = Shell(RuntimeSettings("nat", "lo", directory), ready.set)
-    service = asyncio.ensure_future(main(shell, settings))
-    try:
-        async with asyncio.timeout(5):
-            await ready.wait()
-        async with NatClient(directory / "nat.sock") as client:
-            yield discovery.peers, client
-    finally:
-        shell.stopping.set()
-        await asyncio.wait_for(service, 5)
-        await server.stop(None)
+    async with fake_discovery(directory, "nat") as discovery:
+        service = asyncio.ensure_future(main(shell, settings))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await ready.wait()
+            async with NatClient(socket_path(directory, "nat", "node")) as client:
+                yield discovery.peers, client
+        finally:
+            shell.stopping.set()
+            await asyncio.wait_for(service, PATIENCE_S)
 
 
 async def first(nat: NatClient, is_wanted: Callable[[PathsSnapshot], bool]) -> PathsSnapshot:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         async for snapshot in nat.watch_paths():
             if is_wanted(snapshot):
                 return snapshot

@@ -1,4 +1,4 @@
-"""Who initiates a first handshake, when it is hurried, and what is left to WireGuard."""
+"""Who initiates a first handshake, when it is hurried, what is left to WireGuard: at addresses that have answered."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import replace
 
 from wgmesh.core.model import Candidate, CandidateSource, Endpoint, ObservedPeer, Peer, PublicKey
+from wgmesh.core.wireguard_times import REJECT_AFTER_S
 from wgmesh.node.handshakes import (
     HURRY_GAPS_S,
     INITIATOR_KEEPALIVE_S,
@@ -18,10 +19,9 @@ from wgmesh.node.handshakes import (
     Approach,
     HandshakeTable,
 )
-from wgmesh.node.liveness import REJECT_AFTER_S
 
 NOW = 1_000_000.0
-SMALL, LARGE = sorted((PublicKey(bytes([1] * 32)), PublicKey(bytes([200] * 32))))
+SMALL, LARGE, LARGEST = sorted(PublicKey(bytes([number] * 32)) for number in (1, 120, 200))
 FIRST = Endpoint.parse("192.0.2.1:51820")
 SECOND = Endpoint.parse("198.51.100.1:51820")
 
@@ -39,6 +39,8 @@ def test_the_node_with_the_larger_key_waits_without_an_endpoint() -> None:
 
     assert approach == Approach(endpoint=None, keepalive_s=0)
     assert table.next_at() == NOW + PASSIVE_NATIVE_S
+    assert table.approach(peer(SMALL), None, NOW + 1) == Approach(endpoint=None, keepalive_s=0)
+    assert table.next_at() == NOW + PASSIVE_NATIVE_S
 
 
 def test_a_node_that_waited_in_vain_initiates_itself() -> None:
@@ -54,9 +56,11 @@ def test_a_node_that_waited_in_vain_initiates_itself() -> None:
 
 def test_an_upstream_node_is_given_time_to_initiate_by_itself() -> None:
     table = HandshakeTable(SMALL)
+    upstream = peer(LARGE, native=False)
 
-    assert table.approach(peer(LARGE, native=False), None, NOW).endpoint is None
+    assert table.approach(upstream, None, NOW).endpoint is None
     assert table.next_at() == NOW + PASSIVE_FOREIGN_S
+    assert table.approach(upstream, None, NOW + PASSIVE_FOREIGN_S) == Approach(endpoint=FIRST, keepalive_s=KEEPALIVE_S)
 
 
 def test_a_peer_that_an_earlier_life_has_met_is_waited_for_only_a_moment() -> None:
@@ -74,15 +78,40 @@ def test_a_wait_ends_early_when_the_peer_turns_out_to_be_native() -> None:
     assert table.approach(peer(LARGE), None, NOW + 0.1).endpoint == FIRST
 
 
+def test_a_wait_becomes_shorter_by_what_is_heard_of_the_peer_and_never_longer() -> None:
+    table = HandshakeTable(LARGE)
+    met_before = replace(peer(SMALL, native=False), discovery_methods=("cache",))
+    due = []
+    for known in (peer(SMALL, native=False), peer(SMALL), met_before, peer(SMALL, native=False)):
+        table.approach(known, None, NOW + 0.1)
+        due.append(table.next_at())
+
+    start = NOW + 0.1
+    assert due == [start + PASSIVE_FOREIGN_S, start + PASSIVE_NATIVE_S, start + PASSIVE_MET_S, start + PASSIVE_MET_S]
+
+
+def test_what_is_heard_of_a_peer_after_the_first_try_brings_no_other_try_forward() -> None:
+    table = HandshakeTable(SMALL)
+    upstream, tried_at = peer(LARGE, native=False), NOW + PASSIVE_FOREIGN_S
+    table.approach(upstream, None, NOW)
+    table.approach(upstream, None, tried_at)
+
+    table.approach(peer(LARGE), None, tried_at + 0.01)
+
+    assert table.next_at() == tried_at + HURRY_GAPS_S[0]
+
+
 def test_a_first_handshake_that_does_not_come_is_hurried_by_leaving_the_peer_out_once() -> None:
     table = HandshakeTable(SMALL)
     table.approach(peer(LARGE), None, NOW)
     later = NOW + HURRY_GAPS_S[0]
+    waiting = Approach(endpoint=FIRST, keepalive_s=INITIATOR_KEEPALIVE_S)
 
-    assert table.approach(peer(LARGE), ObservedPeer(LARGE), later - 0.01).present
-    assert not table.approach(peer(LARGE), ObservedPeer(LARGE), later).present
-    assert table.next_at() == later
-    assert table.approach(peer(LARGE), None, later).present
+    assert table.approach(peer(LARGE), ObservedPeer(LARGE), later - 0.01) == waiting
+    left_out = table.approach(peer(LARGE), ObservedPeer(LARGE), later + 0.01)
+    assert left_out == Approach(present=False, keepalive_s=INITIATOR_KEEPALIVE_S)
+    assert table.next_at() == later + 0.01
+    assert table.approach(peer(LARGE), None, later + 0.02).present
 
 
 def test_the_hurry_ends_and_wireguards_own_retries_follow() -> None:
@@ -122,7 +151,7 @@ def test_a_connected_peer_keeps_the_endpoint_that_wireguard_roams_to() -> None:
 
 
 def test_the_side_that_initiates_is_the_one_that_keeps_the_tunnel_alive() -> None:
-    """Only its packets renew the session, and whoever has the shorter interval is the one that sends."""
+    """Only its packets renew the session, and the side with the shorter interval is the one that sends."""
     one, other = (
         HandshakeTable(own).approach(peer(them), ObservedPeer(them, handshake_at=NOW), NOW).keepalive_s
         for own, them in ((SMALL, LARGE), (LARGE, SMALL))
@@ -146,26 +175,50 @@ def test_a_tunnel_that_fell_silent_is_approached_by_both_sides_and_never_left_ou
         approaches = [table.approach(peer(other), silent, NOW + after) for after in (0.0, 1.0, RETRY_GAP_S, 20.0)]
 
         assert all(approach.present and approach.endpoint == FIRST for approach in approaches)
+        assert table.next_at() == NOW + 20.0 + RETRY_GAP_S  # nothing is hurried where WireGuard knows the peer
 
 
 def test_a_peer_without_candidates_is_configured_so_that_it_can_come_in() -> None:
-    approach = HandshakeTable(SMALL).approach(peer(LARGE, candidates=()), None, NOW)
+    table = HandshakeTable(SMALL)
 
-    assert approach == Approach(endpoint=None, keepalive_s=0)
+    assert table.approach(peer(LARGE, candidates=()), None, NOW) == Approach(endpoint=None, keepalive_s=0)
+    assert table.next_at() == NOW + RETRY_GAP_S
 
 
-def test_the_attempts_of_forgotten_peers_are_dropped() -> None:
-    table = HandshakeTable(LARGE)
+def test_the_first_candidate_of_a_peer_is_tried_as_soon_as_it_is_known() -> None:
+    table = HandshakeTable(SMALL)
+    table.approach(peer(LARGE, candidates=()), None, NOW)
+
+    table.approach(peer(LARGE), None, NOW + 1)
+
+    assert table.next_at() == NOW + 1 + HURRY_GAPS_S[0]
+
+
+def test_the_attempts_of_forgotten_peers_are_dropped_and_those_of_others_are_not() -> None:
+    table = HandshakeTable(LARGEST)
     table.approach(peer(SMALL), None, NOW)
+    table.approach(peer(LARGE), None, NOW + 1)
+
+    table.keep([LARGE])
+    assert table.next_at() == NOW + 1 + PASSIVE_NATIVE_S
 
     table.keep([])
-
     assert table.next_at() is None
+
+
+def test_the_next_look_is_at_the_earliest_of_all_attempts() -> None:
+    for order in ((SMALL, LARGE), (LARGE, SMALL)):
+        table = HandshakeTable(LARGEST)
+        for later, key in enumerate(order):
+            table.approach(peer(key), None, NOW + later)
+        assert table.next_at() == NOW + PASSIVE_NATIVE_S
 
 
 def peer(
     key: PublicKey, *endpoints: Endpoint, native: bool = True, candidates: tuple[Candidate, ...] | None = None
 ) -> Peer:
     if candidates is None:
-        candidates = tuple(Candidate(endpoint, CandidateSource.LAN, NOW) for endpoint in endpoints or (FIRST,))
+        candidates = tuple(
+            Candidate(endpoint, CandidateSource.LAN, NOW, proven_at=NOW - 1000) for endpoint in endpoints or (FIRST,)
+        )
     return Peer(key, ipaddress.IPv4Address("10.1.2.3"), candidates=candidates, native=native)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from wgmesh.core.model import ObservedPeer, PublicKey
-from wgmesh.node.liveness import REJECT_AFTER_S, Liveness, TrafficMemory, judge
+from wgmesh.core.wireguard_times import REJECT_AFTER_S
+from wgmesh.node.liveness import Liveness, TrafficMemory, judge
 
 KEY = PublicKey(b"k" * 32)
 NOW = 1_000_000.0
@@ -42,6 +43,7 @@ def test_a_stale_peer_says_for_how_long_it_was_silent() -> None:
     verdict = judge(ObservedPeer(KEY, handshake_at=NOW), None, NOW + 200)
 
     assert verdict.reason == "nothing was received for 200 s"
+    assert verdict.proven_at == NOW
 
 
 def test_sent_bytes_are_no_growth_but_received_bytes_are() -> None:
@@ -57,11 +59,20 @@ def test_sent_bytes_are_no_growth_but_received_bytes_are() -> None:
 
 def test_counters_that_start_again_are_not_growth() -> None:
     memory = TrafficMemory()
-    memory.observe([ObservedPeer(KEY, rx_bytes=500)], NOW)
+    memory.observe([ObservedPeer(KEY, rx_bytes=400)], NOW)
+    memory.observe([ObservedPeer(KEY, rx_bytes=500)], NOW + 1)
 
-    memory.observe([ObservedPeer(KEY, rx_bytes=10)], NOW + 1)
+    memory.observe([ObservedPeer(KEY, rx_bytes=10)], NOW + 2)
 
     assert memory.grew_at(KEY) is None
+
+
+def test_a_peer_that_sends_nothing_more_was_heard_when_it_last_sent() -> None:
+    memory = TrafficMemory()
+    for now, rx_bytes in enumerate((5, 6, 6, 6)):
+        memory.observe([ObservedPeer(KEY, rx_bytes=rx_bytes)], NOW + now)
+
+    assert memory.grew_at(KEY) == NOW + 1
 
 
 def test_a_peer_that_left_the_device_is_forgotten() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from wgmesh.node.reload_file import parse_reload_file
+from wgmesh.node.reload_file import PROBLEMS_MAX, parse_reload_file
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "reload_file.json").read_text())
 
@@ -82,6 +82,15 @@ def test_an_unknown_log_level_is_reported_and_changes_nothing() -> None:
 
     assert request.log_level is None
     assert request.problems and "loud" in request.problems[0]
+
+
+def test_another_file_by_mistake_gives_a_screen_of_problems_and_no_more() -> None:
+    problems = parse_reload_file("nonsense\n" * 5000 + f"log-level={'x' * 5000}").problems
+    assert len(problems) == PROBLEMS_MAX + 1
+    assert problems[-1] == "and 4981 more; is this the right file?"
+
+    (problem,) = parse_reload_file(f"log-level={'x' * 5000}").problems
+    assert len(problem) < 400
 
 
 @given(st.text())

@@ -6,6 +6,8 @@ import ast
 import re
 
 from support.repository import ROOT, files
+from wgmesh.discovery.members.contacts import Origin
+from wgmesh.discovery.members.tombstones import Departure
 
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 
@@ -48,3 +50,15 @@ def test_no_metric_is_on_the_page_twice() -> None:
 
 def test_counters_are_on_the_page_as_they_are_served() -> None:
     assert [name for name, kind, _ in on_page() if (kind == "counter") != name.endswith(TOTAL)] == []
+
+
+def words_of(metric: str) -> set[str]:
+    """The words that the page lists in the meaning of a metric."""
+    (row,) = re.findall(rf"^\| `{metric}` \|[^|]*\|[^|]*\|([^|]*)\|", PAGE.read_text(), re.MULTILINE)
+    return set(re.findall(r"`([\w-]+)`", row))
+
+
+def test_the_page_lists_every_value_of_the_labels_that_have_few() -> None:
+    origins = {origin.name.lower().replace("_", "-") for origin in Origin}
+    assert words_of("wgmesh_nat_traversal_attempts_total") == origins
+    assert words_of("wgmesh_discovery_departures_total") == {str(reason) for reason in Departure}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from support.repository import ROOT
-from wgmesh.discovery.inbox import Rejection
+from wgmesh.discovery.messages.inbox import Rejection
 
 PAGE = ROOT / "docs" / "reference" / "wire.md"
 

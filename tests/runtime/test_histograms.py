@@ -34,7 +34,7 @@ def test_a_bucket_includes_its_upper_bound() -> None:
     assert (point.bucket_counts, point.count) == ((2, 2, 1), 5)
 
 
-def test_a_forgotten_peer_is_no_longer_exported_and_starts_anew() -> None:
+def test_a_forgotten_peer_is_no_longer_exported_and_starts_again() -> None:
     found = histogram()
     found.record(0.2, ALICE)
     found.record(0.2, BOB)

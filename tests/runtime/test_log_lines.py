@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog import DropEvent
 from wgmesh.runtime.log_lines import (
+    INFO_PER_MINUTE,
     MAX_LIMITED_EVENTS,
     MAX_VALUE_CHARS,
     REPEAT_WINDOW_S,
+    REPEATS_PER_MINUTE,
     RepeatLimiter,
     render_json,
     render_text,
@@ -52,10 +54,21 @@ def test_one_event_does_not_silence_another() -> None:
     assert passed(limiter, "second")
 
 
-def test_what_is_no_problem_is_never_held_back() -> None:
-    limiter = RepeatLimiter(Clock(), per_minute=1)
+def test_what_is_no_problem_is_told_more_often_and_yet_not_more_than_a_line_a_second() -> None:
+    clock = Clock()
+    limiter = RepeatLimiter(clock, per_minute=1)
 
     assert len(passed(limiter, "state changed", level="info", times=5)) == 5
+    assert len(passed(limiter, "state changed", level="info", times=1000)) == INFO_PER_MINUTE - 5
+    assert 3 * INFO_PER_MINUTE + REPEATS_PER_MINUTE < 60, "a peer comes, it leaves, the device changes; a warning"
+    clock.now += 60.0
+    assert passed(limiter, "state changed", level="info") == [
+        {"event": "state changed", "level": "info", "suppressed": 1005 - INFO_PER_MINUTE}
+    ]
+
+
+def test_who_asks_for_every_detail_gets_it() -> None:
+    assert len(passed(RepeatLimiter(Clock(), per_minute=1), "packet", level="debug", times=1000)) == 1000
 
 
 def test_the_limiter_forgets_the_oldest_events_instead_of_growing() -> None:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr
+from io import TextIOWrapper
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from wgmesh.core.errors import InvalidSetting
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import PresharedKey
-from wgmesh.core.secret import Secret
 from wgmesh.runtime import logs
 
 SECRET_TEXT = "a-secret-that-must-never-be-printed"
@@ -142,16 +145,15 @@ def test_an_exception_is_told_with_its_traceback(capsys: pytest.CaptureFixture[s
     assert "KeyError: 'gone'" in str(line["exception"])
 
 
-def test_a_closed_stderr_loses_the_line_and_not_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_stderr_loses_the_line_and_not_the_service() -> None:
     logs.configure("node", "wg0", "info", "text")
+    reading, writing = os.pipe()
+    os.close(reading)
 
-    class ClosedPipe:
-        def write(self, _text: str) -> None:
-            raise BrokenPipeError
-
-    monkeypatch.setattr(sys, "stderr", ClosedPipe())
-
-    logs.logger().error("nobody hears this")
+    with open(writing, "wb", buffering=0) as raw, redirect_stderr(TextIOWrapper(raw, write_through=True)) as closed:
+        with pytest.raises(BrokenPipeError):
+            closed.write("a word")
+        logs.logger().error("nobody hears this")
 
 
 def test_rich_is_not_imported_with_the_logs_and_can_be_later() -> None:

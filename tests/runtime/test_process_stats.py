@@ -27,7 +27,7 @@ def test_the_readings_are_those_of_this_process() -> None:
     os.close(writer)
 
 
-def test_pss_is_measured_anew_only_when_the_last_value_is_old() -> None:
+def test_pss_is_measured_again_only_when_the_last_value_is_old() -> None:
     now = [0.0]
     readings = iter([1.0, 2.0])
     pss = SampledPss(lambda: now[0], lambda: next(readings))

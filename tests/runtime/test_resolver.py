@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from support.waiting import until
 from wgmesh.core.errors import NotReady
 from wgmesh.core.model import Endpoint
 from wgmesh.runtime.resolver import LOOK_UPS_MAX, Resolver
@@ -54,7 +55,7 @@ async def test_a_second_question_for_a_name_waits_for_the_first_look_up() -> Non
 
     names = Resolver(waits)
     first, second = (asyncio.ensure_future(names.resolve("stun.example.org", 3478)) for _ in range(2))
-    await asyncio.sleep(0)
+    await until(lambda: bool(calls))
     first.cancel()
     await asyncio.wait({first})
     release.set()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+from support.waiting import turn_of_the_loop
 from wgmesh.runtime.snapshots import SnapshotCell
 
 
@@ -32,7 +33,7 @@ async def test_every_watcher_is_woken() -> None:
 
     async with asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(_next(watch)) for watch in watches]
-        await asyncio.sleep(0)
+        await turn_of_the_loop()
         cell.publish("new")
 
     assert [task.result() for task in waiting] == ["new"] * 3
@@ -43,10 +44,10 @@ async def test_an_equal_value_wakes_nobody() -> None:
     watch = cell.watch()
     await anext(watch)
     waiting = asyncio.ensure_future(_next(watch))
-    await asyncio.sleep(0)
+    await turn_of_the_loop()
 
     cell.publish((1, 2))
-    await asyncio.sleep(0)
+    await turn_of_the_loop()
     assert not waiting.done()
 
     cell.publish((3, 4))

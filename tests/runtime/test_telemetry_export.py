@@ -7,6 +7,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
+from support.waiting import PATIENCE_S, turn_of_the_loop, until
 from wgmesh.runtime.telemetry_export import (
     GIVE_UP_AFTER_TRIES,
     MAX_SPANS,
@@ -168,14 +169,8 @@ async def test_a_receiver_that_hangs_does_not_hold_up_the_stop() -> None:
             await asyncio.Event().wait()
             return True
 
-    loop = asyncio.get_running_loop()
-    pipeline = pipeline_with(Hanging())
-
-    asked = loop.time()
-    async with pipeline.running():
+    async with asyncio.timeout(PATIENCE_S), pipeline_with(Hanging()).running():
         pass
-
-    assert loop.time() - asked < 2.0
 
 
 async def test_a_new_receiver_is_served_at_once() -> None:
@@ -184,10 +179,9 @@ async def test_a_new_receiver_is_served_at_once() -> None:
     sink = FakeSink()
 
     async with pipeline.running():
-        await asyncio.sleep(0)
+        await turn_of_the_loop()
         pipeline.deliver_to(sink)
-        async with asyncio.timeout(0.9):  # before the first export would be due
-            await sink.exported.wait()
+        await until(sink.exported.is_set)
 
 
 async def test_a_missing_socket_is_no_receiver(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from wgmesh.core.announcement import DATAGRAM_BUDGET_BYTES
-from wgmesh.sim.member import SimMember
-from wgmesh.sim.swarm import Swarm, SwarmSettings
+from sim.large.member import SimMember
+from sim.large.swarm import Swarm, SwarmSettings
+from wgmesh.core.wire.announcement import DATAGRAM_BUDGET_BYTES
 
 JOIN_GAP_S = 0.2
 MINUTE_S = 60.0
@@ -19,8 +19,8 @@ def _swarm(count: int, settings: SwarmSettings) -> Swarm:
     return swarm
 
 
-def _settled(count: int = 12, seed: int = 1) -> Swarm:
-    swarm = _swarm(count, SwarmSettings(seed=seed, members_a_segment=4))
+def _settled(count: int = 9, seed: int = 1) -> Swarm:
+    swarm = _swarm(count, SwarmSettings(seed=seed, members_a_segment=3))
     assert swarm.run_until_all_know_all(MINUTE_S) is not None
     swarm.run(10.0)
     assert swarm.all_reach_all()
@@ -31,8 +31,8 @@ def _knowing(swarm: Swarm, gone: SimMember) -> list[str]:
     return [name for name, member in swarm.members.items() if member.knows(gone.public_key)]
 
 
-def test_thirty_members_without_multicast_find_each_other_by_one_static_peer() -> None:
-    swarm = _swarm(30, SwarmSettings(seed=1, lan=False, has_dht=False, static_count=1))
+def test_twenty_members_without_multicast_find_each_other_by_one_static_peer() -> None:
+    swarm = _swarm(20, SwarmSettings(seed=1, lan=False, has_dht=False, static_count=1))
 
     took_s = swarm.run_until_all_know_all(MINUTE_S)
 
@@ -41,8 +41,8 @@ def test_thirty_members_without_multicast_find_each_other_by_one_static_peer() -
     assert swarm.all_reach_all()
 
 
-def test_thirty_members_without_multicast_find_each_other_by_the_dht() -> None:
-    swarm = _swarm(30, SwarmSettings(seed=2, lan=False))
+def test_twenty_members_without_multicast_find_each_other_by_the_dht() -> None:
+    swarm = _swarm(20, SwarmSettings(seed=2, lan=False))
 
     took_s = swarm.run_until_all_know_all(MINUTE_S)
 
@@ -71,7 +71,7 @@ def test_who_leaves_in_order_is_gone_within_seconds_and_stays_gone() -> None:
     swarm.run(5.0)
 
     assert _knowing(swarm, gone) == []
-    for _ in range(20):
+    for _ in range(17):  # longer than anybody remembers who has left
         swarm.run(MINUTE_S)
         assert _knowing(swarm, gone) == []
 
@@ -88,7 +88,7 @@ def test_who_restarts_with_the_same_key_is_known_again_within_seconds(in_order: 
 
     assert took_s is not None and took_s <= 15.0
     swarm.run(30.0)
-    assert len(again.links.connected) == 11
+    assert len(again.links.connected) == 8
 
 
 def test_who_moves_to_another_site_stays_reachable() -> None:
@@ -109,11 +109,11 @@ def test_who_moves_to_another_site_stays_reachable() -> None:
 
 def test_two_halves_that_forgot_each_other_meet_again_after_a_partition() -> None:
     swarm = _settled()
-    halves = (["m0", "m1", "m2", "m3", "m4", "m5"], ["m6", "m7", "m8", "m9", "m10", "m11"])
+    halves = (["m0", "m1", "m2", "m3"], ["m4", "m5", "m6", "m7", "m8"])
 
     swarm.partition(*halves)
     swarm.run(20 * MINUTE_S)
-    assert len(swarm.members["m0"].links.connected) == 5
+    assert len(swarm.members["m0"].links.connected) == 3
     swarm.heal()
     took_s = swarm.run_until_all_know_all(15 * MINUTE_S)
 

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wgmesh.supervisor.lifecycle import (
+    HASTEN_WITHIN_S,
     IS_OVER,
+    KILL_WITHIN_S,
+    READY_WITHIN_S,
     RESTART_DELAYS_S,
     STABLE_AFTER_S,
     TRANSITIONS,
@@ -48,6 +51,31 @@ def test_a_child_that_ran_long_enough_starts_again_from_the_first_delay() -> Non
     assert life.due_at == STABLE_AFTER_S + RESTART_DELAYS_S[0]
 
 
+def test_how_long_a_child_ran_is_counted_from_its_own_start() -> None:
+    worn = Lifecycle(State.RUNNING, since=1000.0, failure_count=2)
+
+    for ran_s, delay_s in ((STABLE_AFTER_S - 1, RESTART_DELAYS_S[2]), (STABLE_AFTER_S, RESTART_DELAYS_S[0])):
+        assert advance(worn, Input.EXITED, 1000.0 + ran_s)[0].due_at == 1000.0 + ran_s + delay_s
+
+
+def test_a_child_that_says_again_that_it_is_ready_does_not_begin_its_run_again() -> None:
+    worn = Lifecycle(State.RUNNING, since=0.0, failure_count=5)
+
+    still_running, effect = advance(worn, Input.READY, STABLE_AFTER_S - 1)
+    life, _ = advance(still_running, Input.EXITED, STABLE_AFTER_S)
+
+    assert effect is Effect.NONE
+    assert life.due_at == STABLE_AFTER_S + RESTART_DELAYS_S[0]
+
+
+def test_a_child_that_hangs_in_its_restart_has_not_run_however_long_it_takes() -> None:
+    hanging = Lifecycle(State.RESTARTING, since=0.0, due_at=READY_WITHIN_S, failure_count=3)
+
+    life, _ = advance(hanging, Input.EXITED, STABLE_AFTER_S + 1)
+
+    assert life.due_at == STABLE_AFTER_S + 1 + RESTART_DELAYS_S[3]
+
+
 def test_giving_up_before_the_first_readiness_is_final() -> None:
     assert after(Input.START, Input.GAVE_UP).state is State.FAILED
     assert after(Input.START, Input.EXITED, Input.DEADLINE, Input.GAVE_UP).state is State.FAILED
@@ -61,11 +89,12 @@ def test_giving_up_after_a_readiness_is_an_ordinary_exit() -> None:
 
 def test_a_child_that_never_gets_ready_is_killed_and_tried_again() -> None:
     life = after(Input.START)
-    assert life.due_at is not None
+    assert life.due_at == READY_WITHIN_S
 
-    life, effect = advance(life, Input.DEADLINE, life.due_at)
+    life, effect = advance(life, Input.DEADLINE, READY_WITHIN_S)
 
     assert effect is Effect.KILL
+    assert life.due_at == 2 * READY_WITHIN_S  # not at once again: the process needs a moment to end
     assert advance(life, Input.EXITED, 100.0)[0].state is State.RETRYING
 
 
@@ -77,6 +106,27 @@ def test_a_child_that_ignores_termination_is_killed_and_at_last_abandoned() -> N
 
     assert effects == [Effect.KILL, Effect.NONE]
     assert life.state is State.STOPPED
+
+
+def test_a_child_that_is_asked_to_hasten_during_a_stop_has_less_patience_each_time() -> None:
+    stopping = after(Input.START, Input.READY, Input.STOP)
+
+    hastening, first = advance(stopping, Input.HASTEN, 100.0)
+    killing, second = advance(hastening, Input.HASTEN, 101.0)
+
+    assert (hastening.state, hastening.due_at, first) == (State.HASTENING, 100.0 + HASTEN_WITHIN_S, Effect.TERMINATE)
+    assert (killing.state, killing.due_at, second) == (State.KILLING, 101.0 + KILL_WITHIN_S, Effect.KILL)
+
+
+@pytest.mark.parametrize("orders", [(Input.STOP,), (Input.HASTEN,), (Input.HASTEN, Input.HASTEN)])
+def test_a_child_that_is_being_stopped_may_still_say_that_it_is_ready_and_has_stopped_when_it_ends(
+    orders: tuple[Input, ...],
+) -> None:
+    stopping = after(Input.START, *orders)
+
+    assert advance(stopping, Input.READY, 0.0) == (stopping, Effect.NONE)
+    for end in (Input.EXITED, Input.GAVE_UP):
+        assert advance(stopping, end, 0.0) == (Lifecycle(State.STOPPED), Effect.NONE)
 
 
 def test_an_input_that_cannot_happen_is_refused() -> None:
@@ -115,7 +165,10 @@ def test_from_every_state_a_stop_and_patience_lead_to_an_end(state: State) -> No
 
 
 def test_the_diagram_shows_every_transition() -> None:
-    assert len(diagram().splitlines()) == len(TRANSITIONS) + 1
+    kind, first, *others = diagram().splitlines()
+
+    assert (kind, first) == ("stateDiagram-v2", "    waiting --> starting: start")
+    assert len(others) == len(TRANSITIONS) - 1
 
 
 def after(*inputs: Input) -> Lifecycle:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 
 from hypothesis import strategies as st
-from wgmesh.core.advertised import AdvertisedEndpoint
-from wgmesh.core.announcement import Announcement, Extension, KnownPeer
 from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.core.wire.advertised import AdvertisedEndpoint
+from wgmesh.core.wire.announcement import Announcement, Extension, KnownPeer
 
 public_keys = st.binary(min_size=32, max_size=32).map(PublicKey)
 ports = st.integers(1, 65535)

@@ -15,8 +15,11 @@ from wgmesh.core.model import (
     PresharedKey,
     PublicKey,
 )
+from wgmesh.core.settings import EVERYTHING
+from wgmesh.wireguard.limits import Limits
 
 MESH = (ipaddress.ip_interface("10.77.0.1/16"), ipaddress.ip_interface("fd5a::1/64"))
+LIMITS = Limits(tuple(address.network for address in MESH), EVERYTHING, listen_port=51820, mtu=1420)
 
 
 def key(number: int) -> PublicKey:

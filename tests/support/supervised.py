@@ -14,28 +14,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-TOY_NODE = Path(__file__).with_name("toy_node.py")
-PATIENCE_S = 20.0  # a loaded machine; nothing here takes a second
+from support.host_places import HostPlaces
+from support.waiting import PATIENCE_S
+
+TOY_NODE = Path(__file__).parent / "programs" / "toy_node.py"
 SERVICES = frozenset({"metrics", "wireguard", "discovery", "nat", "node"})
 
 Line = dict[str, Any]
 
 
 class Supervised:
-    """A supervisor with its toy services in a process of its own. As a context it is stopped at the end."""
+    """A supervisor with its toy services in a process of its own. As a context it is stopped at the end.
 
-    def __init__(self, base: Path, scenario: str = "plain", interpreter: Sequence[str] = (sys.executable,)) -> None:
+    `places` is what it sees of the machine; by default it has a /run of its own below `base`.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        scenario: str = "plain",
+        interpreter: Sequence[str] = (sys.executable,),
+        places: HostPlaces | None = None,
+    ) -> None:
         self.base = base
         self.lines: list[Line] = []
         self.text: list[str] = []
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
-            [*_own_run_directory(base), *interpreter, str(TOY_NODE), str(base), scenario],
+            [*_own_places(places or HostPlaces(base / "host-run")), *interpreter, str(TOY_NODE), str(base), scenario],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_roots())},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(import_roots())},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -96,15 +107,15 @@ class Supervised:
         return line
 
 
-def _own_run_directory(base: Path) -> list[str]:
-    """Root's toy node sees `base`/host-run as /run: it must not touch the WireGuard sockets of this machine."""
+def _own_places(places: HostPlaces) -> list[str]:
+    """Root's toy node must not touch the WireGuard sockets of this machine."""
     if os.geteuid() != 0:
         return []
-    (base / "host-run").mkdir(exist_ok=True)
-    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', str(base / "host-run")]
+    places.run.mkdir(exist_ok=True)
+    return places.command()
 
 
-def _import_roots() -> list[str]:
+def import_roots() -> list[str]:
     """The roots of the project and its dependencies, without the standard library: an interpreter has its own."""
     return [entry for entry in sys.path if os.path.isabs(entry) and not entry.startswith(sys.base_prefix)]
 

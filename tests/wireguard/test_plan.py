@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.devices import desired_device, desired_devices, desired_peer, key, nets, observed_devices, psk
-from support.fake_device import FakeDevice
+from support.doubles.fake_device import FakeDevice
 from wgmesh.core.model import DesiredDevice, Endpoint, ObservedDevice, ObservedPeer
 from wgmesh.wireguard.admission import ForeignRoutes, admit
 from wgmesh.wireguard.plan import (
@@ -125,16 +125,51 @@ def test_a_missing_device_is_created_first_and_routed_last() -> None:
     assert kinds.index(BringUp) < kinds.index(SetListenPort)
 
 
+def test_networks_are_routed_and_unrouted_in_order() -> None:
+    networks = [f"10.{number}.0.0/16" for number in range(20)]
+    target = admit(desired_device(desired_peer(1, *networks)), None, ForeignRoutes()).target
+    added = [str(action.network) for action in plan(target, None, NOW) if isinstance(action, AddRoute)]
+    assert added == networks
+    routed = replace(observed_device(observed_peer(1, "10.77.1.1/32")), routes=nets(*networks))
+    removed = [action.describe() for action in plan(desired_device(desired_peer(1)), routed, NOW)]
+    assert removed[:20] == [f"remove route {network}" for network in networks]
+
+
+def test_routes_of_a_link_that_is_down_are_set_again_when_it_comes_up() -> None:
+    target = admit(desired_device(desired_peer(1, "192.168.1.0/24")), None, ForeignRoutes()).target
+    down = replace(observed_device(), routes=nets("192.168.1.0/24"), up=False)
+    (network,) = nets("192.168.1.0/24")
+    assert plan(target, down, NOW)[-1] == AddRoute(network, key(1))
+    assert AddRoute(network, key(1)) not in plan(target, replace(down, up=True), NOW)
+
+
+def test_a_change_of_a_peer_is_told_by_the_parts_that_change() -> None:
+    networks = [f"10.{number}.0.0/16" for number in range(10, 20)]
+    added = SetPeer(key(1), True, psk(1), HERE, nets(*networks), 25)
+    assert added.describe() == (
+        f"add peer {key(1).short}: endpoint 192.0.2.1:51820; allowed IPs {', '.join(networks)}; "
+        "keepalive 25 s; a preshared key"
+    )
+    assert SetPeer(key(1), allowed_ips=nets()).describe() == f"change peer {key(1).short}: allowed IPs none"
+    assert SetPeer(key(1), persistent_keepalive_s=0).describe() == f"change peer {key(1).short}: keepalive 0 s"
+
+
 def test_a_removal_is_planned_only_for_what_exists() -> None:
     assert plan_removal(None) == ()
     assert plan_removal(observed_device()) == (RemoveDevice(),)
 
 
 @pytest.mark.parametrize(("handshake_at", "stays"), [(None, False), (NOW - 180, False), (NOW - 1, True)])
-def test_a_peer_that_shall_start_anew_stays_if_its_tunnel_has_come_up_meanwhile(
+def test_a_peer_that_is_to_start_left_out_stays_if_its_tunnel_has_come_up_meanwhile(
     handshake_at: float | None, stays: bool
 ) -> None:
     wanted = desired_device(replace(desired_peer(1), only_if_connected=True))
     present = observed_device(observed_peer(1, "10.77.1.1/32", at=handshake_at))
     assert plan(wanted, present, NOW) == (() if stays else (RemovePeer(key(1)),))
     assert plan(wanted, observed_device(), NOW) == ()
+
+
+def test_a_peer_that_is_to_start_left_out_is_left_out_beside_others_that_are_not_connected_either() -> None:
+    left_out = replace(desired_peer(1), only_if_connected=True)
+    present = observed_device(observed_peer(1, "10.77.1.1/32"), observed_peer(2, "10.77.1.2/32"))
+    assert plan(desired_device(left_out, desired_peer(2)), present, NOW) == (RemovePeer(key(1)),)

@@ -6,10 +6,10 @@ import ipaddress
 from dataclasses import replace
 
 import pytest
-from support.devices import desired_device, desired_peer, key
-from support.fake_device import FakeDevice
+from support.devices import LIMITS, desired_device, desired_peer, key
+from support.doubles.fake_device import RANDOM_PORT, FakeDevice
 from wgmesh.core.errors import DeviceUnavailable, MeshError, NotSupported, PermissionDenied
-from wgmesh.core.model import Endpoint, ObservedPeer
+from wgmesh.core.model import ActionKind, Endpoint, ObservedPeer, PublicKey
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.device import KERNEL, DeviceGone
 from wgmesh.wireguard.plan import Action, AddAddress, AddRoute, BringUp, CreateDevice, SetListenPort, SetMtu, SetPeer
@@ -19,51 +19,135 @@ NOW = 1000.0
 OWN = key(60)
 
 
+def met(*numbers: int) -> dict[PublicKey, ObservedPeer]:
+    """Peers with whom a handshake has completed: only they get networks."""
+    return {key(number): ObservedPeer(key(number), handshake_at=NOW) for number in numbers}
+
+
 def reconciler(device: FakeDevice, stored_port: int | None = None) -> Reconciler:
-    return Reconciler(device, OWN, stored_port)
+    return Reconciler(device, OWN, stored_port, LIMITS)
 
 
 async def test_one_turn_creates_the_whole_device() -> None:
-    device = FakeDevice()
-    turn = await reconciler(device).turn(desired_device(desired_peer(1, "172.20.0.0/16"), desired_peer(2)), NOW)
+    device = FakeDevice(peers=met(1))
+    turn = await reconciler(device).turn(desired_device(desired_peer(1), desired_peer(2)), NOW)
     assert not (turn.outcome.peer_failures or turn.outcome.refused_routes or turn.skipped)
     assert turn.outcome.device is not None
     assert turn.outcome.device.up and turn.outcome.device.listen_port == 51820
     assert len(turn.outcome.device.peers) == 2
-    assert turn.outcome.device.routes == {ipaddress.ip_network("172.20.0.0/16")}
+
+
+async def test_a_network_is_routed_once_a_handshake_with_its_holder_has_completed() -> None:
+    device, wanted = FakeDevice(), desired_device(desired_peer(1, "172.20.0.0/16"))
+    before = (await reconciler(device).turn(wanted, NOW)).outcome
+    assert before.device is not None and before.device.routes == frozenset()
+    assert [refused.reason for refused in before.refused_routes] == ["Its tunnel is not proven yet."]
+    device.peers[key(1)] = replace(device.peers[key(1)], handshake_at=NOW)
+    after = (await reconciler(device).turn(wanted, NOW)).outcome
+    assert after.device is not None and after.device.routes == {ipaddress.ip_network("172.20.0.0/16")}
 
 
 async def test_a_second_turn_does_nothing() -> None:
-    device = FakeDevice()
+    device = FakeDevice(exists=True, peers=met(1))
     wanted = desired_device(desired_peer(1, "172.20.0.0/16"))
     await reconciler(device).turn(wanted, NOW)
     assert (await reconciler(device).turn(wanted, NOW)).outcome.actions == ()
 
 
 async def test_a_preview_names_the_steps_and_takes_none() -> None:
-    device = FakeDevice(foreign=ForeignRoutes((ForeignRoute(ipaddress.ip_network("172.20.1.0/24"), "eth0"),)))
+    foreign = ForeignRoutes((ForeignRoute(ipaddress.ip_network("172.20.1.0/24"), "eth0"),))
+    device = FakeDevice(exists=True, peers=met(1), foreign=foreign)
     wanted = desired_device(desired_peer(1, "172.20.0.0/16"))
     preview = await reconciler(device).preview(wanted, NOW)
     assert device.applied == []
     turn = await reconciler(device).turn(wanted, NOW)
-    assert preview.actions == turn.outcome.actions
+    assert tuple(action.what for action in preview.actions) == turn.outcome.actions
+    assert all(action.why for action in preview.actions)
     assert preview.refused_routes == turn.outcome.refused_routes != ()
+
+
+async def test_a_preview_shows_the_device_as_it_was_found_and_who_cannot_be_a_peer() -> None:
+    device = FakeDevice(exists=True, up=True, listen_port=51820, peers={key(1): ObservedPeer(key(1))})
+    own = replace(desired_peer(1), public_key=OWN)
+    preview = await reconciler(device).preview(desired_device(own), NOW)
+    assert preview.device == device.look() is not None
+    assert [failure.public_key for failure in preview.peer_failures] == [OWN]
+
+
+async def test_a_preview_explains_a_port_that_is_taken() -> None:
+    device = FakeDevice(busy=frozenset({51820}))
+    preview = await reconciler(device).preview(desired_device(), NOW)
+    (port,) = (action for action in preview.actions if action.kind is ActionKind.SET_LISTEN_PORT)
+    assert port.what == "listen on port 51821"
+    assert "51820 was asked for: it is taken" in port.why
+
+
+async def test_a_preview_starts_from_the_device_as_it_is_and_shows_it() -> None:
+    device = FakeDevice()
+    wanted = desired_device(desired_peer(1))
+    await reconciler(device).turn(wanted, NOW)
+    preview = await reconciler(device).preview(wanted, NOW)
+    assert preview.actions == ()
+    assert preview.device == device.look() is not None
+    device.mtu = 1500
+    (action,) = (await reconciler(device).preview(wanted, NOW)).actions
+    assert (action.what, action.why) == ("set MTU 1420", "It is 1500.")
+
+
+async def test_a_turn_that_knows_the_device_and_changes_only_peers_looks_at_peers_only() -> None:
+    device = FakeDevice()
+    known = (await reconciler(device).turn(desired_device(), NOW)).outcome.device
+    device.looks.clear()
+    await reconciler(device).turn(desired_device(desired_peer(1)), NOW, known)
+    assert device.looks == ["peers", "peers"]
+
+
+async def test_a_turn_that_changes_more_than_peers_takes_a_full_look_afterwards() -> None:
+    device = FakeDevice()
+    await reconciler(device).turn(desired_device(), NOW)
+    device.peers |= met(1)
+    device.looks.clear()
+    await reconciler(device).turn(desired_device(desired_peer(1, "172.20.0.0/16")), NOW)
+    assert device.looks == ["device", "routes", "device"]
+
+
+async def test_a_device_without_its_port_asks_which_ports_are_taken() -> None:
+    device = FakeDevice()
+    await reconciler(device).turn(desired_device(), NOW)
+    assert device.looks == ["device", "ports", "device"]
+
+
+async def test_the_routes_of_the_host_count_also_where_only_one_of_the_peers_has_networks() -> None:
+    foreign = ForeignRoutes((ForeignRoute(ipaddress.ip_network("172.20.1.0/24"), "eth0"),))
+    device = FakeDevice(exists=True, peers=met(1), foreign=foreign)
+    wanted = desired_device(desired_peer(1, "172.20.0.0/16"), desired_peer(2))
+    outcome = (await reconciler(device).turn(wanted, NOW)).outcome
+    assert [refused.public_key for refused in outcome.refused_routes] == [key(1)]
+
+
+async def test_a_network_that_holds_the_endpoint_of_a_working_tunnel_is_not_routed_into_it() -> None:
+    reached = ObservedPeer(key(2), Endpoint.parse("172.20.0.9:51820"), handshake_at=NOW)
+    device = FakeDevice(exists=True, up=True, listen_port=51820, peers=met(1) | {key(2): reached})
+    outcome = (await reconciler(device).turn(desired_device(desired_peer(1, "172.20.0.0/16")), NOW)).outcome
+    assert [refused.public_key for refused in outcome.refused_routes] == [key(1)]
+    assert device.routes == set()
 
 
 async def test_one_bad_peer_fails_alone_and_its_network_is_not_routed() -> None:
     def faults(action: Action) -> MeshError | None:
         return DeviceUnavailable("bad peer") if isinstance(action, SetPeer) and action.public_key == key(2) else None
 
-    device = FakeDevice(faults=faults)
+    device = FakeDevice(exists=True, peers=met(2, 3), faults=faults)
     peers = (desired_peer(1), desired_peer(2, "172.20.0.0/16"), desired_peer(3, "172.21.0.0/16"))
     outcome = (await reconciler(device).turn(desired_device(*peers), NOW)).outcome
     assert [(failure.public_key, failure.reason) for failure in outcome.peer_failures] == [(key(2), "bad peer")]
-    assert device.peers.keys() == {key(1), key(3)}
     assert device.routes == {ipaddress.ip_network("172.21.0.0/16")}
 
 
 async def test_a_route_that_fails_is_the_failure_of_its_peer() -> None:
-    device = FakeDevice(faults=lambda a: DeviceUnavailable("no") if isinstance(a, AddRoute) else None)
+    device = FakeDevice(
+        exists=True, peers=met(1), faults=lambda a: DeviceUnavailable("no") if isinstance(a, AddRoute) else None
+    )
     outcome = (await reconciler(device).turn(desired_device(desired_peer(1, "172.20.0.0/16")), NOW)).outcome
     assert [failure.public_key for failure in outcome.peer_failures] == [key(1)]
 
@@ -84,6 +168,25 @@ async def test_an_error_of_the_device_is_raised_after_the_rest_was_done() -> Non
     with pytest.raises(PermissionDenied):
         await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
     assert device.peers.keys() == {key(1)}
+
+
+async def test_of_several_errors_of_the_device_the_first_is_raised() -> None:
+    errors: dict[type[Action], MeshError] = {SetMtu: PermissionDenied("first"), BringUp: DeviceUnavailable("second")}
+    device = FakeDevice(faults=lambda a: errors.get(type(a)), mtu=1500)
+    with pytest.raises(PermissionDenied, match="first"):
+        await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
+
+
+async def test_where_the_device_cannot_be_created_nothing_else_is_tried() -> None:
+    tried: list[Action] = []
+
+    def faults(action: Action) -> MeshError | None:
+        tried.append(action)
+        return PermissionDenied("no") if isinstance(action, CreateDevice) else None
+
+    with pytest.raises(PermissionDenied):
+        await reconciler(FakeDevice(faults=faults)).turn(desired_device(desired_peer(1)), NOW)
+    assert tried == [CreateDevice()]
 
 
 @pytest.mark.parametrize("kind", [CreateDevice, BringUp])
@@ -107,6 +210,21 @@ async def test_the_port_of_before_is_taken_again_after_the_device_was_lost() -> 
     device = FakeDevice()
     await reconciler(device, stored_port=51825).turn(desired_device(), NOW)
     assert device.listen_port == 51825
+
+
+async def test_the_port_of_before_is_remembered_while_the_device_cannot_come_up() -> None:
+    def faults(action: Action) -> MeshError | None:
+        return NotSupported("no") if isinstance(action, BringUp | SetListenPort) else None
+
+    core = reconciler(FakeDevice(faults=faults), stored_port=51825)
+    await core.turn(desired_device(), NOW)
+    assert core.stored_port == 51825
+
+
+async def test_a_new_device_without_a_wish_gets_the_port_that_the_kernel_chooses() -> None:
+    device = FakeDevice()
+    await reconciler(device).turn(desired_device(listen_port=0), NOW)
+    assert device.listen_port == RANDOM_PORT
 
 
 async def test_a_peer_with_our_own_key_is_reported_and_left_out() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.devices import key, nets, psk
 from wgmesh.core.errors import DeviceUnavailable
+from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import Endpoint, ObservedPeer
-from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard import uapi
 from wgmesh.wireguard.plan import SetPeer
 

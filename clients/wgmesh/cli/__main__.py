@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from wgmesh.cli.app import main
+from wgmesh.cli.app import run_and_leave
 
-raise SystemExit(main())
+run_and_leave()

@@ -1,125 +1,88 @@
-"""The program: finds the command, runs it, reports its error and returns the exit code.
+"""The program's entry: runs what the words ask for, reports an error and returns the exit code.
 
-`main` is the only place where an error becomes text and an exit code. Commands are imported when they are called, since
-a start of 80 ms leaves no room for what another command needs.
+`main` is the only place where an error becomes text and an exit code. The two calls that have no time for click are
+answered without it: `version`, which takes as long as Python needs to start, and a `join` without a mistake in it,
+whose process becomes the supervisor and keeps what it has loaded. Everything else is for program.py, help and the
+mistakes in a `join` too.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
 
-import click
-from wgmesh.cli import catalogue, exits, output
+from wgmesh.cli import exits
+from wgmesh.cli.versions import version_line
 from wgmesh.core.errors import MeshError
 
-PROGRAM = "wgmesh"
 COMPLETION_VARIABLE = "_WGMESH_COMPLETE"
-
-_FOOTER = (
-    ("WGMESH_SECRET, WGMESH_SECRET_FILE", "the secret, or the file that holds it; else /etc/wgmesh/secret"),
-    ("WGMESH_SOCKET", "the control socket of the node"),
-    ("WGMESH_<FLAG>", "any flag of join, for example WGMESH_LISTEN_PORT"),
-)
+SECRET_VARIABLE = "WGMESH_SECRET"
 
 
-class Program(click.Group):
-    """The top-level command. Its commands come from the catalogue."""
+def run_and_leave() -> None:
+    """Runs the process's own command and ends it at once: to take gRPC and Python apart takes 25 ms, for nobody.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [row.name for row in catalogue.CATALOGUE]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        row = catalogue.entry(cmd_name)
-        if row is None:
-            return None
-        command: click.Command = import_module(f"wgmesh.cli.commands.{row.module}").command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if catalogue.entry(name) is None and not name.startswith("-"):
-            raise click.UsageError(f"there is no command `{name}`{_nearest(name)}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section in dict.fromkeys(row.section for row in catalogue.CATALOGUE):
-            with formatter.section(section):
-                formatter.write_dl([(row.name, row.summary) for row in catalogue.CATALOGUE if row.section == section])
-        with formatter.section("Environment"):
-            formatter.write_dl(_FOOTER)
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), meaning) for code, meaning in exits.MEANINGS.items()])
+    Everything that must be done is done when `main` returns: nothing here is left to an exit handler of Python.
+    """
+    code = main()
+    try:  # noqa: SIM105 - contextlib alone would take a fifth of the time of `version`
+        sys.stderr.flush()
+    except OSError:  # its reader is gone
+        pass
+    os._exit(code)
 
 
-program = Program(
-    name=PROGRAM,
-    help="Builds an encrypted WireGuard mesh out of machines that share one secret.\n\n"
-    "Every command has --json and --help; `wgmesh help COMMAND` is the same as `wgmesh COMMAND --help`.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Runs the command in `argv` (default: the process's arguments) and returns its exit code."""
+    _open_missing_streams()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines speak of sockets; ours say what it means for the user
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        if argv is None and (SECRET_VARIABLE in os.environ or any(map(_may_give_secret, arguments))):
+            from wgmesh.cli.clean_start import start_again
+
+            start_again(arguments)
         code = _run(arguments)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader has seen enough, for example `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.OK
-    except (KeyboardInterrupt, EOFError, click.Abort):
+    except (KeyboardInterrupt, EOFError):
         return exits.INTERRUPTED
-    except (MeshError, click.ClickException) as error:
+    except MeshError as error:
+        from wgmesh.cli import output
+
         code = exits.exit_code(error)
-        output.report(error, code, as_json="--json" in arguments)
+        output.report(type(error).__name__, str(error), code, as_json="--json" in arguments)
         return code
 
 
+def _may_give_secret(word: str) -> bool:
+    return word == "--secret" or word.startswith("--secret=")
+
+
+def _open_missing_streams() -> None:
+    """A program started with a closed stream (`2>&-`) has none, and the next file that it opens would become it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the life of the program
+
+
 def _run(arguments: list[str]) -> int:
-    if instruction := os.environ.get(COMPLETION_VARIABLE):
-        from click.shell_completion import shell_complete
+    if COMPLETION_VARIABLE not in os.environ:
+        match arguments:
+            case ["version" | "--version" | "-v"]:
+                print(version_line())
+                return exits.OK
+            case ["join", *words]:
+                from wgmesh.cli.join_flags import read_flags
 
-        return shell_complete(program, {}, PROGRAM, COMPLETION_VARIABLE, instruction)
-    if not arguments:
-        _invoke(["--help"])
-        return exits.USAGE
-    if arguments[0] in catalogue.NOT_YET:
-        raise click.UsageError(f"{arguments[0]}: {catalogue.NOT_YET[arguments[0]]}")
-    return _invoke(_normalised(arguments))
+                flags = read_flags(words, os.environ)
+                if flags is not None:
+                    from wgmesh.cli.node_process import run_node
 
+                    return run_node(flags)
+    from wgmesh.cli.program import run
 
-def _invoke(arguments: list[str]) -> int:
-    # Not click's own main(): that one exits by itself where a pipe breaks.
-    try:
-        with program.make_context(PROGRAM, arguments) as context:
-            result = program.invoke(context)
-    except click.exceptions.Exit as finished:  # --help
-        return finished.exit_code
-    return result if isinstance(result, int) else exits.OK
-
-
-def _normalised(arguments: list[str]) -> list[str]:
-    """`help X` is `X --help`; `--version` and `-v` mean the version only as the very first word."""
-    match arguments:
-        case ["help", *rest]:
-            return [*rest, "--help"]
-        case ["--version" | "-v", *rest]:
-            return ["version", *rest]
-        case _:
-            return arguments
-
-
-def _nearest(name: str) -> str:
-    from difflib import get_close_matches
-
-    names = [row.name for row in catalogue.CATALOGUE] + ["help"]
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean `{close[0]}`?" if close else "; `wgmesh help` lists them all"
+    return run(arguments)

@@ -23,6 +23,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry("reload", "reload", RUN, "Make a running node read its reload file again."),
     Entry("demo", "demo", RUN, "Start a whole mesh on this machine and watch it connect."),
     Entry("status", "status", LOOK, "Show a running node, or what a secret derives to."),
+    Entry("plan", "plan", LOOK, "Show what a running node would do to its device next, and why."),
     Entry("peers", "peers", LOOK, "List, count, find or ban peers."),
     Entry("test-peer", "test_peer", LOOK, "Ask an address whether a member of the mesh answers there."),
     Entry("completion", "completion", TOOLS, "Print the completion script for bash, zsh or fish."),

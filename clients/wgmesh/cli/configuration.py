@@ -6,7 +6,6 @@ with the flag it stands for and the place it came from.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,17 @@ from typing import Any
 
 from wgmesh.cli.join_settings import REFUSED, SETTINGS, Setting, setting
 from wgmesh.cli.values import overlapping, parse_host_port, parse_switch
-from wgmesh.core.announcement_room import networks_problem
-from wgmesh.core.errors import InvalidSetting
-from wgmesh.core.keyschedule import MeshKeys, derive
-from wgmesh.core.secret import Secret
+from wgmesh.core.errors import InvalidSetting, UnreadableFile
+from wgmesh.core.keys.keyschedule import MeshLayout
 from wgmesh.core.settings import MeshSettings
+from wgmesh.core.wire.announcement_room import networks_problem
+from wgmesh.runtime.files import read_named
 
 SECRET_FILE_KEY = "secret-file"
-CONFIGURATION_BYTES_MAX = 1024 * 1024  # settings fill a screen; anything larger is another file by mistake
+CONFIGURATION_BYTES_MAX = 64 * 1024  # settings fill a screen; a thousand routes have 20 KB; more is another file
+DOTS_MAX = 4096  # a thousand routes have 3000; in a key each is a level, and tomllib takes quadratic time for them
+PROBLEM_CHARACTERS_MAX = 200  # two lines; a value may be as long as the file
+NUMBER_BITS_MAX = 64  # as TOML has it; Python would take millions of digits, and then refuse to print them
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +36,24 @@ class Given:
 
 def read_configuration(path: Path) -> dict[str, Given]:
     """Reads a TOML file whose keys are the names of flags. Raises InvalidSetting naming the entry."""
+    import tomllib
+
     try:
-        with path.open("rb") as file:
-            data = file.read(CONFIGURATION_BYTES_MAX + 1)
-    except OSError as error:
-        raise InvalidSetting("--config", f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > CONFIGURATION_BYTES_MAX:
-        raise InvalidSetting("--config", f"{path} is larger than {CONFIGURATION_BYTES_MAX} bytes")
-    try:
+        data = read_named(path, CONFIGURATION_BYTES_MAX)
+        if data.count(b".") > DOTS_MAX:
+            raise InvalidSetting("--config", f"{path} has more than {DOTS_MAX} dots; no file of settings has so many")
         document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnreadableFile as error:
+        raise InvalidSetting("--config", f"{path} cannot be read: {error.problem}") from None
+    except RecursionError:
+        raise InvalidSetting("--config", f"{path} is nested too deeply; no setting is") from None
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise InvalidSetting("--config", f"{path} is not TOML: {error}") from None
     return {key.replace("_", "-"): _entry(path, key, value) for key, value in document.items()}
 
 
 def build_settings(
-    secret: Secret,
+    layout: MeshLayout,
     hostname: str,
     flags: Mapping[str, Sequence[str]],
     environ: Mapping[str, str],
@@ -61,18 +65,17 @@ def build_settings(
     `flags` maps a setting's name to the texts given for it; a switch that was given has the text "true".
     Raises InvalidSetting.
     """
-    keys = derive(secret)
     merged = _merged(flags, environ, file)
     fields: dict[str, Any] = {"hostname": hostname}
     if runtime_dir is not None:
         fields["runtime_dir"] = runtime_dir
     for row in SETTINGS:
         if row.name in merged:
-            value = _parsed(row, merged[row.name], keys)
+            value = _parsed(row, merged[row.name], layout)
             if row.field:
                 fields[row.field] = value
-    settings = MeshSettings(secret=secret, **fields)
-    _check_routes(settings, keys)
+    settings = MeshSettings(**fields)
+    _check_routes(settings, layout)
     _check_stun(merged, settings)
     _check_dht(merged, settings)
     return settings
@@ -96,7 +99,7 @@ def _merged(
     return merged
 
 
-def _parsed(row: Setting, given: Given, keys: MeshKeys) -> object:
+def _parsed(row: Setting, given: Given, layout: MeshLayout) -> object:
     name = row.flag + given.where
     try:
         if row.is_switch:
@@ -108,18 +111,24 @@ def _parsed(row: Setting, given: Given, keys: MeshKeys) -> object:
                 dict.fromkeys(row.parse(item) for text in given.texts for item in text.split(",") if item.strip())
             )
         if row.field == "static_peers":  # a peer is called at the mesh's own port unless it says another
-            return tuple(parse_host_port(text, keys.gossip_port) for text in given.texts)
+            return tuple(parse_host_port(text, layout.gossip_port) for text in given.texts)
         if row.repeatable:
             return tuple(row.parse(text) for text in given.texts)
         return row.parse(given.texts[-1])
     except ValueError as error:
-        raise InvalidSetting(name, str(error)) from None
+        raise InvalidSetting(name, _shortened(str(error))) from None
     except InvalidSetting as error:
-        raise InvalidSetting(name, str(error).removeprefix(f"{error.setting}: ")) from None
+        raise InvalidSetting(name, _shortened(str(error).removeprefix(f"{error.setting}: "))) from None
 
 
-def _check_routes(settings: MeshSettings, keys: MeshKeys) -> None:
-    meshes = (settings.mesh_subnet or keys.default_ipv4_network, keys.ipv6_network)
+def _shortened(problem: str) -> str:
+    """The problem with what stands in its middle left out, where it repeats a value that is a page long."""
+    half = PROBLEM_CHARACTERS_MAX // 2
+    return problem if len(problem) <= PROBLEM_CHARACTERS_MAX else f"{problem[:half]} ... {problem[-half:]}"
+
+
+def _check_routes(settings: MeshSettings, layout: MeshLayout) -> None:
+    meshes = (settings.mesh_subnet or layout.default_ipv4_network, layout.ipv6_network)
     clash = overlapping(settings.advertise_routes, meshes)
     if clash is not None:
         raise InvalidSetting("--advertise-routes", f"{clash[0]} overlaps the mesh's own network {clash[1]}")
@@ -154,13 +163,17 @@ def _entry(path: Path, key: str, value: object) -> Given:
         )
     row = setting(name)
     if row is None and name not in REFUSED and name != SECRET_FILE_KEY:
-        raise InvalidSetting("--config", f"{path}: there is no setting {key!r}{_nearest(name)}")
+        raise InvalidSetting("--config", f"{path}: there is no setting {_shortened(repr(key))}{_nearest(name)}")
     items = value if isinstance(value, list) and row is not None and row.repeatable else [value]
-    if not all(isinstance(item, str | int) for item in items):
+    if not all(_is_plain(item) for item in items):
         raise InvalidSetting(
             "--config", f"{path}: {key} must be a text, a number, true or false, or a list where it may be repeated"
         )
     return Given(tuple(str(item).lower() if isinstance(item, bool) else str(item) for item in items), f" (from {path})")
+
+
+def _is_plain(item: object) -> bool:
+    return isinstance(item, str) or (isinstance(item, int) and item.bit_length() <= NUMBER_BITS_MAX)
 
 
 def _nearest(name: str) -> str:

@@ -1,23 +1,25 @@
 """Finds the mesh secret: one resolver for all commands.
 
-The order is flags, environment, configuration file, /etc/wgmesh/secret. Warnings are returned, so that the caller says
-them once. No text here ever holds the secret.
+The order is flags, environment, configuration file, /etc/wgmesh/secret. No text here ever holds the secret.
 """
 
 from __future__ import annotations
 
-import os
 import stat
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wgmesh.core.errors import InvalidSetting, PermissionDenied
-from wgmesh.core.secret import STRONG_BITS, URI_VERSION, Secret
+from wgmesh.cli.app import SECRET_VARIABLE
+from wgmesh.cli.clean_start import STANDARD_INPUT, VISIBLE_SECRET
+from wgmesh.cli.output import warn
+from wgmesh.core.errors import InvalidSetting, PermissionDenied, UnreadableFile
+from wgmesh.core.keys.secret import STRONG_BITS, URI_VERSION, Secret
+from wgmesh.runtime.files import read_named
 
 SYSTEM_SECRET_FILE = Path("/etc/wgmesh/secret")
-STANDARD_INPUT = "-"
-SECRET_BYTES_MAX = 64 * 1024  # far above any secret; whoever names a disk image by mistake gets an error, not a wait
+SECRET_BYTES_MAX = 64 * 1024  # far above any secret; a disk image that is named by mistake gives an error, not a wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,23 @@ class SecretSources:
         return self.flag is not None or self.file_flag is not None
 
 
+def required_secret(sources: SecretSources) -> Secret:
+    """Finds the secret and says its warnings on stderr. Raises what find_secret raises."""
+    found = find_secret(sources)
+    for warning in found.warnings:
+        warn(warning)
+    return found.secret
+
+
+def read_secret_input() -> str:
+    """One secret from standard input; at a terminal without showing it."""
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        return getpass("Secret: ")
+    return sys.stdin.read(SECRET_BYTES_MAX)
+
+
 def find_secret(sources: SecretSources) -> FoundSecret:
     """Returns the secret of the first source that has one. Raises InvalidSetting if none has, and InvalidSecret."""
     found = find_optional_secret(sources)
@@ -64,12 +83,11 @@ def find_optional_secret(sources: SecretSources) -> FoundSecret | None:
     if sources.flag == STANDARD_INPUT:
         return _found(sources.read_input(), "standard input")
     if sources.flag is not None:
-        visible = "the secret on the command line can be seen by every user of this machine; use --secret-file"
-        return _found(sources.flag, "--secret", visible)
+        return _found(sources.flag, "--secret", VISIBLE_SECRET)
     if sources.file_flag is not None:
         return _from_file(Path(sources.file_flag), "--secret-file")
-    if text := sources.environ.get("WGMESH_SECRET"):
-        return _found(text, "WGMESH_SECRET")
+    if text := sources.environ.get(SECRET_VARIABLE):
+        return _found(text, SECRET_VARIABLE)
     if name := sources.environ.get("WGMESH_SECRET_FILE"):
         return _from_file(Path(name), "WGMESH_SECRET_FILE")
     if sources.configured_file is not None:
@@ -89,15 +107,13 @@ def _from_system_file(path: Path) -> FoundSecret | None:
 
 def _from_file(path: Path, origin: str) -> FoundSecret:
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(SECRET_BYTES_MAX + 1)
-    except PermissionError:
-        raise PermissionDenied(f"{origin}: {path} may not be read by this user; use sudo or change its owner") from None
-    except OSError as error:
-        raise InvalidSetting(origin, f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > SECRET_BYTES_MAX:
-        raise InvalidSetting(origin, f"{path} is larger than {SECRET_BYTES_MAX} bytes and cannot be a secret")
+        data, mode = read_named(path, SECRET_BYTES_MAX), path.stat().st_mode
+    except UnreadableFile as error:
+        if not error.permitted:
+            raise PermissionDenied(
+                f"{origin}: {path} may not be read by this user; use sudo or change its owner"
+            ) from None
+        raise InvalidSetting(origin, f"{path} cannot be read: {error.problem}") from None
     readable = stat.S_ISREG(mode) and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
     shared = (f"{path} can be read by other users; run `chmod 600 {path}`",) if readable else ()
     return _found(data.decode("utf-8", "surrogateescape"), origin, *shared)

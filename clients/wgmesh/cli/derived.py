@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from wgmesh.core.keyschedule import MeshKeys
+from wgmesh.core.keys.keyschedule import MeshKeys
 
 SHOWN_NETWORK_ID_BYTES = 8  # upstream shows the first 16 hex digits
 

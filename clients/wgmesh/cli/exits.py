@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import click
 from wgmesh.core import errors
 
 OK = 0
@@ -25,8 +24,6 @@ MEANINGS: dict[int, str] = {
 
 # The first row that fits decides, so a subclass stands above its parent.
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
-    (click.UsageError, USAGE),
-    (click.ClickException, FAILED),
     (errors.MalformedMessage, FAILED),
     (errors.InvalidInput, USAGE),
     (errors.DaemonNotRunning, NOT_RUNNING),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from wgmesh.cli import values
-from wgmesh.core.interface_name import parse_interface_name
+from wgmesh.cli.interface_name import parse_interface_name
 from wgmesh.core.settings import DEFAULT_DHT_BOOTSTRAP
 
 
@@ -88,7 +88,7 @@ SETTINGS: tuple[Setting, ...] = (
         "accept-routes",
         "accept_routes",
         values.parse_accepted_routes,
-        "Route only networks of others that lie inside these; `private`, `all` and `none` are words for lists.",
+        "Route only networks of others inside these; `private` is a list, `all` means all that do this host no harm.",
         "CIDR,...",
         "private",
         repeatable=True,
@@ -167,6 +167,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Send traces and metrics to an OpenTelemetry backend.",
         "HOST:PORT",
         "off",
+    ),
+    _switch("debug-rpc", "debug_rpc", "Let tools such as grpcurl ask every socket of the node what it serves."),
+    _switch(
+        "insecure-single-user",
+        "single_user",
+        "Run all processes as root's user, where they cannot have users of their own.",
     ),
     Setting("log-level", "log_level", values.parse_log_level, "debug, info, warn or error.", "LEVEL", "info"),
     Setting("log-format", "log_format", values.parse_log_format, "text or json.", "FORMAT", "text"),

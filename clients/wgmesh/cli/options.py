@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ import click
 from wgmesh.cli.sockets import SocketChoice, find_socket
 
 if TYPE_CHECKING:
-    from wgmesh.cli.connection import NodeConnection
     from wgmesh.cli.credentials import SecretSources
-    from wgmesh.core.secret import Secret
+    from wgmesh.client.node import NodeClient
+    from wgmesh.core.keys.secret import Secret
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,12 +30,15 @@ class NodeOptions:
     choice: SocketChoice
     timeout_s: float
 
-    def connect(self) -> NodeConnection:
+    def connect(self) -> NodeClient:
         """Finds the node and opens a connection. Raises what find_socket raises."""
         path = find_socket(self.choice, os.environ)
-        from wgmesh.cli.connection import NodeConnection
+        from wgmesh.runtime.deferred_imports import defer_unused
 
-        return NodeConnection(path, self.timeout_s)
+        defer_unused()
+        from wgmesh.client.node import NodeClient
+
+        return NodeClient(path, self.timeout_s)
 
 
 def interface_option(command: Command) -> Command:
@@ -98,43 +100,27 @@ def secret_options(command: Command) -> Command:
     )(command)
 
 
-def secret_sources(options: dict[str, Any], configured_file: str | None = None) -> SecretSources:
-    from wgmesh.cli.credentials import SecretSources
+def secret_sources(options: dict[str, Any]) -> SecretSources:
+    from wgmesh.cli.credentials import SecretSources, read_secret_input
 
     return SecretSources(
         environ=os.environ,
         read_input=read_secret_input,
         flag=options["secret"],
         file_flag=options["secret_file"],
-        configured_file=configured_file,
     )
 
 
-def required_secret(options: dict[str, Any], configured_file: str | None = None) -> Secret:
+def required_secret(options: dict[str, Any]) -> Secret:
     """Finds the secret and says its warnings on stderr. Raises InvalidSetting if there is none."""
-    from wgmesh.cli.credentials import find_secret
-    from wgmesh.cli.output import warn
+    from wgmesh.cli import credentials
 
-    found = find_secret(secret_sources(options, configured_file))
-    for warning in found.warnings:
-        warn(warning)
-    return found.secret
-
-
-def read_secret_input() -> str:
-    """One secret from standard input; at a terminal without showing it."""
-    if sys.stdin.isatty():
-        from getpass import getpass
-
-        return getpass("Secret: ")
-    from wgmesh.cli.credentials import SECRET_BYTES_MAX
-
-    return sys.stdin.read(SECRET_BYTES_MAX)
+    return credentials.required_secret(secret_sources(options))
 
 
 def _checked_interface(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is None:
         return None
-    from wgmesh.core.interface_name import parse_interface_name
+    from wgmesh.cli.interface_name import parse_interface_name
 
     return parse_interface_name(value)

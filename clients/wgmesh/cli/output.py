@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import click
 
 if TYPE_CHECKING:
     from wgmesh.cli.table import Table
@@ -23,6 +20,8 @@ def emit(text: str) -> None:
 
 def emit_json(value: object, compact: bool = False) -> None:
     """Writes one JSON document; `compact` keeps it on one line, for streams of them."""
+    import json
+
     emit(json.dumps(value, indent=None if compact else 2, ensure_ascii=False))
 
 
@@ -36,13 +35,10 @@ def warn(text: str) -> None:
     say(f"warning: {text}")
 
 
-def report(error: Exception, code: int, as_json: bool) -> None:
+def report(kind: str, text: str, code: int, as_json: bool) -> None:
     """Reports the error that ends the program: a sentence on stderr, and with `--json` an object on stdout as well."""
-    text = error.format_message() if isinstance(error, click.ClickException) else str(error)
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        text = f"{text if text.endswith(('.', '?')) else f'{text}.'} See `{error.ctx.command_path} --help`."
     if as_json:
-        emit_json({"error": {"kind": type(error).__name__, "message": text, "exit_code": code}})
+        emit_json({"error": {"kind": kind, "message": text, "exit_code": code}})
     say(f"wgmesh: {text}")
 
 

@@ -18,5 +18,10 @@ def write_private(path: Path, data: bytes) -> None:
         raise PermissionDenied(f"{path} may not be written by this user; choose another place or use sudo") from None
     except OSError as error:
         raise MeshError(f"{path} cannot be written: {error.strerror}") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)  # whatever the umask took away
+            file.write(data)
+    except OSError as error:
+        path.unlink(missing_ok=True)  # half a secret would keep the next try from this name
+        raise MeshError(f"{path} cannot be written: {error.strerror}") from None

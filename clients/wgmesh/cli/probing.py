@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from wgmesh.core.envelope import MAX_DATAGRAM_BYTES, NONCE_BYTES, MessageType, open_envelope, seal
-from wgmesh.core.errors import MalformedMessage, MeshError
+from wgmesh.core.errors import MalformedMessage, MeshError, NotSealed
 from wgmesh.core.model import Endpoint
-from wgmesh.core.probe import TOKEN_BYTES, Probe, ProbeReply, decode_probe_reply, encode_probe
+from wgmesh.core.wire.envelope import MAX_DATAGRAM_BYTES, NONCE_BYTES, MessageType, open_envelope, seal
+from wgmesh.core.wire.probe import TOKEN_BYTES, Probe, ProbeReply, decode_probe_reply, encode_probe
 
 RETRY_GAP_S = 0.5  # twice the slowest ordinary round trip on earth; ten questions a second is what a node tolerates
 ADDRESSES_MAX = 4  # of one host name; more would only make the wait for the last one pointless
@@ -62,7 +62,7 @@ class ProbeSession:
                 return None
             reply = decode_probe_reply(opened.payload)
         except MalformedMessage as error:
-            if "not sealed" in str(error) or not datagram.startswith(b"{"):
+            if isinstance(error, NotSealed) or not datagram.startswith(b"{"):
                 self.foreign_count += 1
             else:
                 self.rejections.append(str(error))

@@ -14,6 +14,7 @@ from wgmesh.cli.units import (
     NONE,
     age,
     byte_count,
+    endpoint_text,
     key_text,
     milliseconds,
     optional_endpoint,
@@ -44,9 +45,21 @@ def clean(text: str) -> str:
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
+def enum_word(enumeration: Enumeration, number: int, prefix: str) -> str:
+    """MAPPING_ENDPOINT_INDEPENDENT becomes endpoint-independent; a number from a newer node stays a number."""
+    if number not in enumeration.values():
+        return str(number)
+    return enumeration.Name(number).removeprefix(prefix).lower().replace("_", "-")
+
+
+def section(title: str, lines: Sequence[str]) -> list[str]:
+    """A titled list that stands below other lines; nothing where it is empty."""
+    return ["", f"{title}:", *(f"  {line}" for line in lines)] if lines else []
+
+
 def state_word(peer: node_pb2.PeerStatus) -> str:
     """connecting, connected, stale, refused or unspecified."""
-    return _word(node_pb2.PeerStatus.State, peer.state, "STATE_")
+    return enum_word(node_pb2.PeerStatus.State, peer.state, "STATE_")
 
 
 def peer_value(peer: node_pb2.PeerStatus) -> dict[str, object]:
@@ -189,6 +202,7 @@ def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, ob
         "nat": _nat_value(status.nat),
         "layers": [_layer_value(layer) for layer in status.layers],
         "services": [{"name": service.name, "connected": service.connected} for service in status.services],
+        "privileges_separated": status.privileges_separated,
         "routable_networks": list(status.routable_networks),
         "refused_routes": [
             {"network": route.network, "pubkey": key_text(route.public_key), "reason": route.reason}
@@ -215,19 +229,20 @@ def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
         "MTU": str(status.mtu or NONE),
         "Version": status.version,
         "Uptime": NONE if started_at is None else span(now - started_at),
+        "Privileges": "separated" if status.privileges_separated else "not separated: all processes run as one user",
         "Peers": f"{status.active_peer_count} connected of {status.total_peer_count} known",
         "NAT": _nat_text(status.nat, now),
         "Advertised Routes": ", ".join(status.routable_networks),
     }
     parts = ["Mesh Status\n===========", *(f"{name}: {value}" for name, value in lines.items() if value)]
-    parts += _section("Discovery", [_layer_line(layer, now) for layer in status.layers])
+    parts += section("Discovery", [_layer_line(layer, now) for layer in status.layers])
     absent = [service.name for service in status.services if not service.connected]
-    parts += _section("Services not answering", absent)
+    parts += section("Services not answering", absent)
     refused = [
         f"{route.network} from {key_text(route.public_key)[:8]}: {route.reason}" for route in status.refused_routes
     ]
-    parts += _section("Refused routes", refused)
-    parts += _section("Warnings", [f"{clean(warning.text)} [{warning.code}]" for warning in status.warnings])
+    parts += section("Refused routes", refused)
+    parts += section("Warnings", [f"{clean(warning.text)} [{warning.code}]" for warning in status.warnings])
     return "\n".join(parts)
 
 
@@ -286,6 +301,14 @@ def _nat_value(nat: nat_pb2.NatReport) -> dict[str, object]:
         "from_wireguard_port": nat.from_wireguard_port,
         "answered": rfc3339(seconds(nat, "answer_time")),
         "detail": nat.detail,
+        "sightings": [
+            {
+                "endpoint": optional_endpoint(sighting, "endpoint"),
+                "servers": [endpoint_text(server) for server in sighting.servers],
+                "peers": sighting.peer_count,
+            }
+            for sighting in nat.sightings
+        ],
     }
 
 
@@ -295,19 +318,33 @@ def _nat_text(nat: nat_pb2.NatReport, now: float) -> str:
     answered_at = seconds(nat, "answer_time")
     if answered_at is None:
         return f"no answer yet{f' ({clean(nat.detail)})' if nat.detail else ''}"
-    endpoint = optional_endpoint(nat, "external_endpoint") or "an unknown address"
-    return f"{_mapping_word(nat)}, seen as {endpoint}, {age(answered_at, now)} ago"
+    return f"{_mapping_word(nat)}, {_seen_text(nat)}, {age(answered_at, now)} ago"
+
+
+def _seen_text(nat: nat_pb2.NatReport) -> str:
+    """Where the outside sees this node, and who says so: a STUN server may lie."""
+    endpoint = optional_endpoint(nat, "external_endpoint")
+    witnesses = {optional_endpoint(each, "endpoint"): [*map(endpoint_text, each.servers)] for each in nat.sightings}
+    others = "; ".join(f"{', '.join(servers)} says {each}" for each, servers in witnesses.items() if each != endpoint)
+    if not endpoint and others:
+        divided = "seen differently" if nat.mapping == nat_pb2.MAPPING_ADDRESS_DEPENDENT else "STUN servers disagree"
+        return f"{divided}: {others}"
+    if not endpoint:
+        return "seen as an unknown address"
+    count = len(witnesses.get(endpoint, ()))
+    by = {0: "", 1: " by one server"}.get(count, f" by {count} servers")
+    return f"seen as {endpoint}{by}{f', but {others}' if others else ''}"
 
 
 def _mapping_word(nat: nat_pb2.NatReport) -> str:
-    word = _word(nat_pb2.Mapping, nat.mapping, "MAPPING_")
+    word = enum_word(nat_pb2.Mapping, nat.mapping, "MAPPING_")
     return "unknown" if word == "unspecified" else word
 
 
 def _layer_value(layer: discovery_pb2.DiscoveryLayer) -> dict[str, object]:
     return {
         "name": layer.name,
-        "state": _word(discovery_pb2.DiscoveryLayer.State, layer.state, "STATE_"),
+        "state": enum_word(discovery_pb2.DiscoveryLayer.State, layer.state, "STATE_"),
         "detail": layer.detail,
         "heard": rfc3339(seconds(layer, "hear_time")),
     }
@@ -317,16 +354,5 @@ def _layer_line(layer: discovery_pb2.DiscoveryLayer, now: float) -> str:
     heard_at = seconds(layer, "hear_time")
     heard = "" if heard_at is None else f", heard {age(heard_at, now)} ago"
     detail = f" ({clean(layer.detail)})" if layer.detail else ""
-    state = _word(discovery_pb2.DiscoveryLayer.State, layer.state, "STATE_")
+    state = enum_word(discovery_pb2.DiscoveryLayer.State, layer.state, "STATE_")
     return f"{layer.name}: {state}{heard}{detail}"
-
-
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return ["", f"{title}:", *(f"  {line}" for line in lines)] if lines else []
-
-
-def _word(enumeration: Enumeration, number: int, prefix: str) -> str:
-    """MAPPING_ENDPOINT_INDEPENDENT becomes endpoint-independent; a number from a newer node stays a number."""
-    if number not in enumeration.values():
-        return str(number)
-    return enumeration.Name(number).removeprefix(prefix).lower().replace("_", "-")

@@ -42,7 +42,7 @@ class Presence(Enum):
     NOT_A_SOCKET = auto()
 
 
-def find_socket(choice: SocketChoice, environ: Mapping[str, str]) -> Path:
+def find_socket(choice: SocketChoice, environ: Mapping[str, str], system_directory: Path = SYSTEM_DIRECTORY) -> Path:
     """Returns the socket of the one node that is meant.
 
     Raises DaemonNotRunning, PermissionDenied, InvalidSetting (several nodes run and none was named) or MeshError (a
@@ -50,7 +50,7 @@ def find_socket(choice: SocketChoice, environ: Mapping[str, str]) -> Path:
     """
     if choice.socket_path is not None:
         return _only(choice.socket_path)
-    directories = _directories(choice, environ)
+    directories = _directories(choice, environ, system_directory)
     if choice.interface is not None:
         return _first([directory / choice.interface / SOCKET_NAME for directory in directories], choice.interface)
     return _single(directories)
@@ -61,7 +61,9 @@ def presence_of_node(choice: SocketChoice, environ: Mapping[str, str]) -> Presen
     if choice.socket_path is not None:
         return presence(choice.socket_path)
     assert choice.interface is not None
-    paths = (directory / choice.interface / SOCKET_NAME for directory in _directories(choice, environ))
+    paths = (
+        directory / choice.interface / SOCKET_NAME for directory in _directories(choice, environ, SYSTEM_DIRECTORY)
+    )
     return next((found for path in paths if (found := presence(path)) is not Presence.ABSENT), Presence.ABSENT)
 
 
@@ -145,8 +147,8 @@ def _single(directories: list[Path]) -> Path:
     raise DaemonNotRunning("no wgmesh is running on this machine; start it with `sudo wgmesh join`")
 
 
-def _directories(choice: SocketChoice, environ: Mapping[str, str]) -> list[Path]:
+def _directories(choice: SocketChoice, environ: Mapping[str, str], system_directory: Path) -> list[Path]:
     if choice.runtime_dir is not None:
         return [choice.runtime_dir]
     user = environ.get("XDG_RUNTIME_DIR")
-    return [SYSTEM_DIRECTORY, *([Path(user) / "wgmesh"] if user else [])]
+    return [system_directory, *([Path(user) / "wgmesh"] if user else [])]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from wgmesh.core.model import IPNetwork
-from wgmesh.core.settings import PRIVATE_NETWORKS
+from wgmesh.core.settings import EVERYTHING, PRIVATE_NETWORKS
 
 LOWEST_MTU = 1280  # RFC 8200, section 5: below it Linux takes IPv6 off a device
 HIGHEST_MTU = 65455  # 65535 minus the 80 bytes of outer IPv6, UDP and WireGuard headers
@@ -25,7 +25,7 @@ _NEVER_ROUTED = tuple(
 
 _ACCEPT_WORDS: dict[str, tuple[IPNetwork, ...]] = {
     "private": PRIVATE_NETWORKS,
-    "all": (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")),
+    "all": EVERYTHING,
     "none": (),
 }
 
@@ -51,17 +51,6 @@ def parse_port(text: str) -> int:
 
 def parse_mtu(text: str) -> int:
     return parse_whole_number(text, LOWEST_MTU, HIGHEST_MTU)
-
-
-def parse_seconds(text: str) -> float:
-    """A positive span of at most an hour."""
-    try:
-        span = float(text)
-    except ValueError:
-        span = 0.0
-    if not 0 < span <= 3600:
-        raise ValueError(f"{text!r} is not a number of seconds from above 0 to 3600")
-    return span
 
 
 def parse_path(text: str) -> Path:
@@ -115,7 +104,8 @@ def parse_routes(text: str) -> tuple[IPNetwork, ...]:
 def parse_accepted_routes(text: str) -> tuple[IPNetwork, ...]:
     """A list of networks parted by commas, or of the words `private`, `all` and `none`; host bits are cleared.
 
-    What no peer may ever take over is refused elsewhere, so `all` is no danger to the host's own routes.
+    What no peer may ever take over is refused elsewhere, so `all` is no danger to the host's own routes. A network that
+    is named here counts for itself, also where it is so wide that `all` would not do.
     """
     items = [item.strip() for item in text.split(",") if item.strip()]
     if not items:

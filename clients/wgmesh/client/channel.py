@@ -41,6 +41,7 @@ class ServiceClient:
         self._channel = grpc.aio.insecure_channel(
             f"unix:{socket_path}", options=_OPTIONS, interceptors=list(interceptors)
         )
+        self._name = f"the {socket_path.stem} process"
         self.connected = False
 
     async def __aenter__(self) -> Self:
@@ -56,14 +57,14 @@ class ServiceClient:
         try:
             response = await method(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as failure:
-            raise error_from_rpc(failure) from None
+            raise error_from_rpc(failure, self._name) from None
         self.connected = True
         return response
 
     async def _watch(
         self, method: Callable[..., Any], request: object, convert: Callable[[Any], Value]
     ) -> AsyncIterator[Value]:
-        """Yields the values of a watch for ever; a stream that ends is opened again.
+        """Yields the values of a watch, and never ends: a stream that ends is opened again.
 
         Watches carry whole snapshots, so nothing is lost by a gap. Raises only what cannot be healed by waiting.
         """
@@ -74,7 +75,7 @@ class ServiceClient:
                     yield convert(response)
             except grpc.aio.AioRpcError as failure:
                 if failure.code() not in _HEALS_BY_WAITING:
-                    raise error_from_rpc(failure) from None
+                    raise error_from_rpc(failure, self._name) from None
             finally:
                 self.connected = False
             await asyncio.sleep(RECONNECT_S)

@@ -47,7 +47,7 @@ class DiscoveryClient(ServiceClient):
         await self._call(self._stub.SetSelf, request)
 
     def watch_peers(self) -> AsyncIterator[PeersSnapshot]:
-        """Yields the peer table now and after each change, for ever."""
+        """Yields the peer table now and after each change. It never ends."""
         return self._watch(self._stub.WatchPeers, discovery_pb2.WatchPeersRequest(), peers_snapshot_from_proto)
 
     async def probe_address(self, endpoint: Endpoint, timeout_s: float) -> ProbeResult:
@@ -61,10 +61,6 @@ class DiscoveryClient(ServiceClient):
             rtt_s=seconds(response, "round_trip_time") or 0.0,
             observed_endpoint=endpoint_from_proto(response, "observed_endpoint"),
         )
-
-    async def forget_peer(self, key: PublicKey) -> None:
-        """Forgets a peer and refuses second-hand news of it for a while."""
-        await self._call(self._stub.ForgetPeer, discovery_pb2.ForgetPeerRequest(public_key=key.raw))
 
     async def ban_peer(self, key: PublicKey, reason: str = "") -> None:
         """Bans a peer, known or not. Raises InvalidInput for the own key, PermissionDenied if it cannot be stored."""

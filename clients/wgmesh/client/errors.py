@@ -13,6 +13,7 @@ _BY_STATUS: dict[grpc.StatusCode, type[errors.MeshError]] = {
     grpc.StatusCode.NOT_FOUND: errors.NotFound,
     grpc.StatusCode.UNAVAILABLE: errors.NotReady,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.NotReady,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Busy,
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
     grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyRunning,
     grpc.StatusCode.UNIMPLEMENTED: errors.NotSupported,
@@ -27,12 +28,17 @@ def _subclasses(root: type[errors.MeshError]) -> dict[str, type[errors.MeshError
     return found
 
 
-def error_from_rpc(failure: grpc.aio.AioRpcError) -> errors.MeshError:
-    """The error that stands for `failure`: by the name the server gave, else by the status code."""
+def error_from_rpc(failure: grpc.aio.AioRpcError, answerer: str) -> errors.MeshError:
+    """The error that stands for `failure`: by the name the server gave, else by the status code.
+
+    `answerer` is who was asked, as the subject of a sentence.
+    """
     name = next((value for key, value in failure.trailing_metadata() or () if key == ERROR_NAME_KEY), "")
     kind = _subclasses(errors.MeshError).get(name if isinstance(name, str) else "")
     kind = kind or _BY_STATUS.get(failure.code(), errors.MeshError)
     text = failure.details() or f"the call failed with {failure.code().name}"
+    if failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not name:
+        text = f"{answerer} has not answered in time: it hangs, or the machine is very busy; see the log of the node"
     error = kind.__new__(kind)  # a subclass may take other arguments; the text is all that travels
     Exception.__init__(error, text)
     return error

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import grpc.aio
 from wgmesh.client.channel import ServiceClient
-from wgmesh.convert.nat import nat_report_from_proto, paths_snapshot_from_proto
-from wgmesh.core.model import NatReport, PathsSnapshot
+from wgmesh.convert.nat import paths_snapshot_from_proto
+from wgmesh.core.model import PathsSnapshot
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1.nat_service_pb2_grpc import NatServiceStub
 
@@ -20,11 +20,6 @@ class NatClient(ServiceClient):
         super().__init__(socket_path, interceptors)
         self._stub = NatServiceStub(self._channel)
 
-    async def get_nat_report(self) -> NatReport:
-        """How the outside sees this node."""
-        response = await self._call(self._stub.GetNatReport, nat_pb2.GetNatReportRequest())
-        return nat_report_from_proto(response.report)
-
     def watch_paths(self) -> AsyncIterator[PathsSnapshot]:
-        """Yields the paths now and after each change, for ever."""
+        """Yields the paths now and after each change. It never ends."""
         return self._watch(self._stub.WatchPaths, nat_pb2.WatchPathsRequest(), paths_snapshot_from_proto)

@@ -12,10 +12,10 @@ from wgmesh.convert.device import (
     apply_outcome_from_proto,
     desired_device_to_proto,
     device_snapshot_from_proto,
-    refused_route_from_proto,
 )
-from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot, PublicKey
-from wgmesh.core.possession import Agreement
+from wgmesh.convert.plan import device_plan_from_proto
+from wgmesh.core.keys.possession import Agreement
+from wgmesh.core.model import ApplyOutcome, DesiredDevice, DevicePlan, DeviceSnapshot, PublicKey
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 from wgmesh.v1.wireguard_service_pb2_grpc import WireGuardServiceStub
 
@@ -34,15 +34,13 @@ class WireGuardClient(ServiceClient):
         request = wireguard_pb2.ApplyDeviceRequest(device=desired_device_to_proto(device))
         return apply_outcome_from_proto(await self._call(self._stub.ApplyDevice, request, APPLY_TIMEOUT_S))
 
-    async def plan_device(self, device: DesiredDevice) -> ApplyOutcome:
-        """Says what `apply_device` would do; the outcome has no device and no failures."""
+    async def plan_device(self, device: DesiredDevice, timeout_s: float = APPLY_TIMEOUT_S) -> DevicePlan:
+        """Says what `apply_device` would do, and why. Raises DeviceUnavailable if it cannot be looked at."""
         request = wireguard_pb2.PlanDeviceRequest(device=desired_device_to_proto(device))
-        response = await self._call(self._stub.PlanDevice, request, APPLY_TIMEOUT_S)
-        refused = tuple(refused_route_from_proto(route) for route in response.refused_routes)
-        return ApplyOutcome(actions=tuple(response.actions), refused_routes=refused)
+        return device_plan_from_proto(await self._call(self._stub.PlanDevice, request, timeout_s))
 
     def watch_device(self) -> AsyncIterator[DeviceSnapshot]:
-        """Yields the device now and after each change, for ever."""
+        """Yields the device now and after each change. It never ends."""
         return self._watch(self._stub.WatchDevice, wireguard_pb2.WatchDeviceRequest(), device_snapshot_from_proto)
 
     async def agree_pair_keys(self, keys: Sequence[PublicKey]) -> tuple[Agreement, ...]:
@@ -50,7 +48,3 @@ class WireGuardClient(ServiceClient):
         request = wireguard_pb2.AgreePairKeysRequest(public_keys=[key.raw for key in keys])
         response = await self._call(self._stub.AgreePairKeys, request)
         return tuple(agreement_from_proto(agreement) for agreement in response.agreements)
-
-    async def remove_device(self) -> None:
-        """Removes the device and everything that was set for it."""
-        await self._call(self._stub.RemoveDevice, wireguard_pb2.RemoveDeviceRequest(), APPLY_TIMEOUT_S)

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from wgmesh.demo.host import Attachment, CommandFailed, Host, run
+from wgmesh.demo.interruption import noted_signals
 from wgmesh.demo.process import stop_all
 
 PREFIX = "wgmesh-lab"
@@ -40,7 +41,7 @@ _OWNED = re.compile(rf"{PREFIX}-(\d+)-")
 _serial = count(1)  # several fabrics may live in one program
 
 # A fresh IPv6 address is unusable for a second while duplicates are looked for; nobody else is on these links.
-_QUIET = "for n in all default; do echo 0 >/proc/sys/net/ipv6/conf/$n/accept_dad; done; exec ip -batch -"
+_QUIET = "for conf in /proc/sys/net/ipv6/conf/*; do echo 0 >$conf/accept_dad; done; exec ip -batch -"
 
 
 @dataclass(slots=True)
@@ -188,19 +189,23 @@ class Fabric:
 
     def close(self) -> None:
         """Ends every process, namespace and directory of this fabric. May be called twice."""
-        in_main = threading.current_thread() is threading.main_thread()
-        # A second Ctrl-C must not cut the cleaning short; it is bounded anyway.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
-        try:
-            stop_all(process for host in self.hosts.values() for process in host.processes)
-            for namespace in self._namespaces:
-                end_processes(namespace)
-            run(["ip", "-force", "-batch", "-"], "".join(f"netns delete {name}\n" for name in self._namespaces))
-            self._namespaces.clear()
-            shutil.rmtree(self.directory, ignore_errors=True)
-        finally:
-            if in_main:
-                signal.signal(signal.SIGINT, before or signal.default_int_handler)
+        if threading.current_thread() is not threading.main_thread():  # signals come to the main thread only
+            self._remove_all()
+            return
+        # A second Ctrl-C must not cut the cleaning short, which is bounded anyway. It takes effect afterwards.
+        with noted_signals() as arrived:
+            self._remove_all()
+        for number in arrived:
+            signal.raise_signal(number)
+
+    def _remove_all(self) -> None:
+        stop_all(process for host in self.hosts.values() for process in host.processes)
+        made = [name for name in self._namespaces if (NETNS_DIR / name).exists()]  # making them may have failed
+        for namespace in made:
+            end_processes(namespace)
+        run(["ip", "-force", "-batch", "-"], "".join(f"netns delete {name}\n" for name in made))
+        self._namespaces.clear()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _add_namespaces(self, names: Sequence[str]) -> list[str]:
         made = [f"{self._tag}-{name}" for name in names]

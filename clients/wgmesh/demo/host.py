@@ -8,9 +8,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from wgmesh.demo.interruption import signals_held_back
 from wgmesh.demo.process import Process
 
-EXEC_TIMEOUT_S = 20.0  # no command of the lab takes longer; a hang must not stop the run
+EXEC_TIMEOUT_S = 60.0  # no command of the lab takes two seconds; a hang must not stop the run
 
 # `ip netns exec` gives each command its own mount namespace, so the mounts below are seen by that command alone.
 # Userspace WireGuard's sockets in /run/wireguard would otherwise be shared by all machines.
@@ -37,6 +38,12 @@ class Attachment:
 
 
 def run(argv: list[str], stdin: str = "", timeout_s: float = EXEC_TIMEOUT_S) -> str:
+    """Runs a command that makes or removes a part of a lab, which no signal breaks off. As `output_of` otherwise."""
+    with signals_held_back():
+        return output_of(argv, stdin, timeout_s)
+
+
+def output_of(argv: list[str], stdin: str, timeout_s: float) -> str:
     """Runs a command to its end and returns its output. Raises CommandFailed."""
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False)
     if done.returncode != 0:
@@ -93,7 +100,7 @@ class Host:
 
     def exec(self, *command: str, stdin: str = "", timeout_s: float = EXEC_TIMEOUT_S) -> str:
         """Runs `command` inside and returns its output. Raises CommandFailed."""
-        return run(self.argv(*command), stdin, timeout_s)
+        return output_of(self.argv(*command), stdin, timeout_s)
 
     def attempt(
         self,
@@ -147,5 +154,5 @@ class Host:
         )
 
     def pids(self) -> list[int]:
-        """The processes in the namespace, whoever started them."""
+        """All processes in the namespace, also those that this program did not start."""
         return [int(pid) for pid in run(["ip", "netns", "pids", self.namespace]).split()]

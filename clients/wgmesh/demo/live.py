@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from wgmesh.client.node import NodeClient
 from wgmesh.core.errors import NotSupported, PermissionDenied
 from wgmesh.demo.fabric import Fabric
+from wgmesh.demo.interruption import noted_signals
 from wgmesh.demo.nodes import MeshNode, ask, mesh_targets, new_secret
 from wgmesh.demo.pinger import Pinger
-from wgmesh.demo.prerequisites import missing_prerequisites
+from wgmesh.demo.prerequisites import missing_prerequisites, others_can_read_the_program
 from wgmesh.demo.table import NodeRow, document, lines, rich_table
 from wgmesh.v1 import node_service_pb2 as node_pb2
 
+QUESTIONS_MAX = 16  # at a time
 ROUND_S = 0.2  # what an eye follows
 PING_TIMEOUT_S = 0.2
 BOUND_S = 30.0  # a machine with one slow core needs ten seconds for three nodes
@@ -69,16 +69,19 @@ def open_view(as_json: bool) -> Iterator[View]:
 
 @dataclass(slots=True)
 class _Run:
-    """One demo in progress."""
+    """One demo in progress. It is to end once anything is in `interruption`, which each round looks at."""
 
     nodes: list[MeshNode]
     pinger: Pinger
     started_at: float
+    interruption: Collection[object]
 
-    async def rows(self) -> list[NodeRow]:
+    def rows(self) -> list[NodeRow]:
         """Asks all nodes and pings all pairs once."""
-        statuses = await asyncio.gather(*(ask(node.socket_path, NodeClient.get_status) for node in self.nodes))
-        peers = await asyncio.gather(*(ask(node.socket_path, NodeClient.list_peers) for node in self.nodes))
+        sockets = [node.socket_path for node in self.nodes]
+        with ThreadPoolExecutor(QUESTIONS_MAX) as asking:  # a node that is busy does not hold up the others
+            statuses = list(asking.map(lambda socket: ask(socket, NodeClient.get_status), sockets))
+            peers = list(asking.map(lambda socket: ask(socket, NodeClient.list_peers), sockets))
         addresses = {
             node.name: status.mesh_ipv4 if status else "" for node, status in zip(self.nodes, statuses, strict=True)
         }
@@ -109,28 +112,31 @@ def _row(
 
 
 def run(nodes: int, once: bool, as_json: bool) -> int:
-    """Starts `nodes` real nodes and shows them until all ping all; without `once`, until Ctrl-C.
+    """Starts `nodes` real nodes and shows them until all ping all; without `once`, until a signal asks it to end.
 
-    Returns the exit code. Raises PermissionDenied or NotSupported if real nodes cannot run here.
+    Returns the exit code. Raises PermissionDenied or NotSupported if real nodes cannot run here, and KeyboardInterrupt,
+    when everything is removed, after a signal that came before all pinged all.
     """
-    missing = missing_prerequisites()
-    if missing:
-        kind = PermissionDenied if any("root" in reason for reason in missing) else NotSupported
-        offer = "`wgmesh demo --simulated` shows the same on a simulated network."
-        raise kind(f"{'; '.join(missing)}. {offer}")
-    previous = signal.signal(signal.SIGTERM, _stop_like_ctrl_c)
-    try:
+    with noted_signals() as arrived:
+        missing = missing_prerequisites()
+        if missing:
+            kind = PermissionDenied if any("root" in reason for reason in missing) else NotSupported
+            offer = "`wgmesh demo --simulated` shows the same on a simulated network."
+            raise kind(f"{'; '.join(missing)}. {offer}")
+        if not others_can_read_the_program():
+            print(
+                "The program lies where other users cannot read it, so all processes of a node run as root here.",
+                file=sys.stderr,
+            )
         with Fabric() as fabric:
-            return _run_on(fabric, nodes, once, as_json)
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+            code = _run_on(fabric, nodes, once, as_json, arrived)
+    if code is None:
+        raise KeyboardInterrupt
+    return code
 
 
-def _stop_like_ctrl_c(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _run_on(fabric: Fabric, count: int, once: bool, as_json: bool) -> int:
+def _run_on(fabric: Fabric, count: int, once: bool, as_json: bool, interruption: Collection[object]) -> int | None:
+    """Returns the exit code, or None if it was interrupted before all nodes pinged each other."""
     hosts = fabric.add_hosts([f"node{number}" for number in range(1, count + 1)])
     secret = new_secret()
     mesh = [MeshNode(host, secret) for host in hosts]
@@ -139,9 +145,12 @@ def _run_on(fabric: Fabric, count: int, once: bool, as_json: bool) -> int:
         node.start()
     last_start_s = time.monotonic() - started_at
     with Pinger(hosts) as pinger:
-        demo = _Run(mesh, pinger, started_at)
+        demo = _Run(mesh, pinger, started_at, interruption)
         with open_view(as_json) as view:
-            rows, problem = asyncio.run(_until_complete(demo, view))
+            outcome = _until_complete(demo, view)
+        if outcome is None:
+            return None
+        rows, problem = outcome
         elapsed_s = time.monotonic() - started_at
         if problem:
             print(f"{problem} The nodes' logs are kept in {fabric.keep_logs()}.", file=sys.stderr)
@@ -158,11 +167,14 @@ def _run_on(fabric: Fabric, count: int, once: bool, as_json: bool) -> int:
     return 0
 
 
-async def _until_complete(demo: _Run, view: View) -> tuple[list[NodeRow], str]:
-    """Shows rounds until the mesh is complete. Returns the last rows, and what went wrong or an empty text."""
+def _until_complete(demo: _Run, view: View) -> tuple[list[NodeRow], str] | None:
+    """Shows rounds until the mesh is complete. Returns the last rows, and what went wrong or an empty text.
+
+    Returns None if it was interrupted.
+    """
     bound_s = BOUND_S + BOUND_PER_NODE_S * len(demo.nodes)
-    while True:
-        rows = await demo.rows()
+    while not demo.interruption:
+        rows = demo.rows()
         elapsed_s = time.monotonic() - demo.started_at
         view.show(rows, elapsed_s)
         if all(row.complete for row in rows):
@@ -174,20 +186,14 @@ async def _until_complete(demo: _Run, view: View) -> tuple[list[NodeRow], str]:
         if elapsed_s > bound_s:
             lacking = ", ".join(f"{row.node} reaches {row.reached_count}/{row.peer_count}" for row in rows)
             return rows, f"Not all nodes reach each other after {bound_s:.0f} s: {lacking}."
-        await asyncio.sleep(ROUND_S)
+        time.sleep(ROUND_S)
+    return None
 
 
 def _stay(demo: _Run, as_json: bool) -> None:
-    """Goes on showing the mesh until Ctrl-C."""
-
-    async def rounds() -> None:
-        with open_view(as_json) as view:
-            while True:
-                view.show(await demo.rows(), time.monotonic() - demo.started_at)
-                await asyncio.sleep(ROUND_S)
-
+    """Goes on showing the mesh until a signal comes."""
     print("Ctrl-C ends it and removes everything.", file=sys.stderr, flush=True)
-    try:
-        asyncio.run(rounds())
-    except KeyboardInterrupt:
-        return
+    with open_view(as_json) as view:
+        while not demo.interruption:
+            view.show(demo.rows(), time.monotonic() - demo.started_at)
+            time.sleep(ROUND_S)

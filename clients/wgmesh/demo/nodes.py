@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from wgmesh.client.node import NodeClient
 from wgmesh.core.errors import NotReady
 from wgmesh.demo.host import Host
 from wgmesh.demo.pinger import Pinger, Target
+from wgmesh.demo.prerequisites import others_can_read_the_program
 from wgmesh.demo.process import Process
 from wgmesh.demo.waiting import wait_for
 from wgmesh.v1 import node_service_pb2 as node_pb2
@@ -25,8 +25,9 @@ Value = TypeVar("Value")
 
 SERVICES = ("discovery", "metrics", "nat", "node", "wireguard")
 QUESTION_TIMEOUT_S = 2.0  # a node under start-up load answers late; a dead one must not hold up the round
+PATIENCE_S = 60.0  # a node is ready within a second, and finds the others in two; a crowded machine takes its time
 COMM_BYTES = 15  # the kernel cuts process names there (prctl(2), PR_SET_NAME)
-PING_TIMEOUT_S = 0.25  # a hundred times what a ping between two namespaces takes
+PING_TIMEOUT_S = 0.5  # two hundred times what a ping between two namespaces takes
 
 
 def new_secret() -> str:
@@ -82,6 +83,7 @@ class MeshNode:
             *("--interface", self.interface),
             *("--state-dir", str(self.host.state_dir)),
             *("--runtime-dir", str(self.host.runtime_dir)),
+            *([] if others_can_read_the_program() else ["--insecure-single-user"]),
             *self.flags,
             *flags,
         ]
@@ -105,13 +107,19 @@ class MeshNode:
 
     def status(self) -> node_pb2.GetStatusResponse | None:
         """What it says of itself, None while it does not answer."""
-        return asyncio.run(ask(self.socket_path, NodeClient.get_status))
+        return ask(self.socket_path, NodeClient.get_status)
 
     def peers(self) -> Sequence[node_pb2.PeerStatus]:
-        """Its peers, none while it does not answer."""
-        return asyncio.run(ask(self.socket_path, NodeClient.list_peers)) or ()
+        """Its peers, as soon as it answers. Raises TimedOut."""
 
-    def wait_until_ready(self, timeout_s: float = 10.0) -> node_pb2.GetStatusResponse:
+        def answer() -> tuple[Sequence[node_pb2.PeerStatus]] | None:
+            peers = ask(self.socket_path, NodeClient.list_peers)
+            return None if peers is None else (peers,)
+
+        (peers,) = wait_for(answer, PATIENCE_S, f"{self.name} tells its peers")
+        return peers
+
+    def wait_until_ready(self, timeout_s: float = PATIENCE_S) -> node_pb2.GetStatusResponse:
         """Waits until it answers and has a mesh address. Raises TimedOut."""
 
         def ready() -> node_pb2.GetStatusResponse | None:
@@ -136,13 +144,13 @@ class MeshNode:
         return pid
 
 
-async def ask(socket_path: Path, question: Callable[[NodeClient], Awaitable[Value]]) -> Value | None:
+def ask(socket_path: Path, question: Callable[[NodeClient], Value]) -> Value | None:
     """Asks a node one question. Returns None if it does not answer: not started yet, restarting, or gone."""
     if not socket_path.exists():
         return None
-    async with NodeClient(socket_path, QUESTION_TIMEOUT_S) as client:
+    with NodeClient(socket_path, QUESTION_TIMEOUT_S) as client:
         try:
-            return await question(client)
+            return question(client)
         except NotReady:
             return None
 
@@ -157,7 +165,7 @@ def mesh_targets(addresses: dict[str, str]) -> list[Target]:
     ]
 
 
-def wait_for_full_mesh(nodes: Sequence[MeshNode], timeout_s: float = 20.0) -> dict[str, str]:
+def wait_for_full_mesh(nodes: Sequence[MeshNode], timeout_s: float = PATIENCE_S) -> dict[str, str]:
     """Waits until every node pings every other through the mesh. Returns the mesh IPv4 address of each by name.
 
     Raises TimedOut.

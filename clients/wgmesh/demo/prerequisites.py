@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
+import sys
+from pathlib import Path
+
+from wgmesh.demo.interruption import signals_held_back
 
 PACKAGES = {"ip": "iproute2", "nft": "nftables", "ping": "iputils-ping", "wg": "wireguard-tools"}
 
 
 def _succeeds(*argv: str) -> bool:
-    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    with signals_held_back():  # Ctrl-C must not look like something that is missing
+        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
 def kernel_has_wireguard() -> bool:
     """Whether a WireGuard interface can be made by the kernel; tried in a namespace that ends with the try."""
     return _succeeds("unshare", "--net", "ip", "link", "add", "wg0", "type", "wireguard")
+
+
+def others_can_read_the_program() -> bool:
+    """Whether the users of a node's processes can: not where the program lies in somebody's home directory."""
+    imported = [Path(entry) for entry in sys.path if os.path.isabs(entry) and os.path.exists(entry)]
+    places = [Path(sys.base_prefix), Path(sys.prefix), *imported]
+    folders = {folder for place in places for path in (place, place.resolve()) for folder in path.parents}
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
 
 
 def missing_prerequisites() -> tuple[str, ...]:

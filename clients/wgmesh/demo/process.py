@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 STOP_TIMEOUT_S = 12.0  # a node stops within ten seconds of its own deadline, or something is wrong with it
-KILL_TIMEOUT_S = 5.0  # the kernel needs milliseconds; the bound keeps a cleanup from hanging
+KILL_TIMEOUT_S = 20.0  # the kernel needs milliseconds; the bound keeps a cleanup from hanging
 
 
 class Process:

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from wgmesh.v1 import endpoint_pb2 as _endpoint_pb2
 import builtins as _builtins
 import sys
@@ -22,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DesiredPeer(_message.Message):
-    """A peer as the device shall have it."""
+    """A peer as the device is to have it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -74,7 +75,7 @@ Global___DesiredPeer: _TypeAlias = DesiredPeer  # noqa: Y015
 
 @_typing.final
 class DesiredDevice(_message.Message):
-    """The device as it shall be."""
+    """The device that is wanted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -223,6 +224,107 @@ class PeerFailure(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PeerFailure: _TypeAlias = PeerFailure  # noqa: Y015
+
+@_typing.final
+class PlannedAction(_message.Message):
+    """One step from the device as it is to the device as it should be, and why it is needed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[PlannedAction._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: PlannedAction._Kind.ValueType  # 0
+        """The kind was not given."""
+        KIND_CREATE_DEVICE: PlannedAction._Kind.ValueType  # 1
+        """Create the interface."""
+        KIND_SET_MTU: PlannedAction._Kind.ValueType  # 2
+        """Set the MTU."""
+        KIND_ADD_ADDRESS: PlannedAction._Kind.ValueType  # 3
+        """Put an address on the interface."""
+        KIND_REMOVE_ADDRESS: PlannedAction._Kind.ValueType  # 4
+        """Take an address off the interface."""
+        KIND_BRING_UP: PlannedAction._Kind.ValueType  # 5
+        """Bring the interface up."""
+        KIND_SET_LISTEN_PORT: PlannedAction._Kind.ValueType  # 6
+        """Listen on another UDP port."""
+        KIND_ADD_PEER: PlannedAction._Kind.ValueType  # 7
+        """Add a peer."""
+        KIND_CHANGE_PEER: PlannedAction._Kind.ValueType  # 8
+        """Change a peer."""
+        KIND_REMOVE_PEER: PlannedAction._Kind.ValueType  # 9
+        """Remove a peer."""
+        KIND_ADD_ROUTE: PlannedAction._Kind.ValueType  # 10
+        """Route a network into the tunnel."""
+        KIND_REMOVE_ROUTE: PlannedAction._Kind.ValueType  # 11
+        """Stop routing a network into the tunnel."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What is done to what."""
+
+    KIND_UNSPECIFIED: PlannedAction.Kind.ValueType  # 0
+    """The kind was not given."""
+    KIND_CREATE_DEVICE: PlannedAction.Kind.ValueType  # 1
+    """Create the interface."""
+    KIND_SET_MTU: PlannedAction.Kind.ValueType  # 2
+    """Set the MTU."""
+    KIND_ADD_ADDRESS: PlannedAction.Kind.ValueType  # 3
+    """Put an address on the interface."""
+    KIND_REMOVE_ADDRESS: PlannedAction.Kind.ValueType  # 4
+    """Take an address off the interface."""
+    KIND_BRING_UP: PlannedAction.Kind.ValueType  # 5
+    """Bring the interface up."""
+    KIND_SET_LISTEN_PORT: PlannedAction.Kind.ValueType  # 6
+    """Listen on another UDP port."""
+    KIND_ADD_PEER: PlannedAction.Kind.ValueType  # 7
+    """Add a peer."""
+    KIND_CHANGE_PEER: PlannedAction.Kind.ValueType  # 8
+    """Change a peer."""
+    KIND_REMOVE_PEER: PlannedAction.Kind.ValueType  # 9
+    """Remove a peer."""
+    KIND_ADD_ROUTE: PlannedAction.Kind.ValueType  # 10
+    """Route a network into the tunnel."""
+    KIND_REMOVE_ROUTE: PlannedAction.Kind.ValueType  # 11
+    """Stop routing a network into the tunnel."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    HOSTNAME_FIELD_NUMBER: _builtins.int
+    NETWORK_FIELD_NUMBER: _builtins.int
+    kind: Global___PlannedAction.Kind.ValueType
+    """What is done to what."""
+    what: _builtins.str
+    """The action in words."""
+    why: _builtins.str
+    """The reason, in one or more sentences."""
+    public_key: _builtins.bytes
+    """The public key of the peer that it concerns, 32 bytes; empty if none."""
+    hostname: _builtins.str
+    """The host name of that peer, empty if it is unknown, as it is to the wireguard service."""
+    network: _builtins.str
+    """The network that is routed, as CIDR; empty if it is about no route."""
+    def __init__(
+        self,
+        *,
+        kind: Global___PlannedAction.Kind.ValueType = ...,
+        what: _builtins.str = ...,
+        why: _builtins.str = ...,
+        public_key: _builtins.bytes = ...,
+        hostname: _builtins.str = ...,
+        network: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hostname", b"hostname", "kind", b"kind", "network", b"network", "public_key", b"public_key", "what", b"what", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedAction: _TypeAlias = PlannedAction  # noqa: Y015
 
 @_typing.final
 class ObservedDevice(_message.Message):

@@ -407,45 +407,6 @@ class ProbeAddressResponse(_message.Message):
 Global___ProbeAddressResponse: _TypeAlias = ProbeAddressResponse  # noqa: Y015
 
 @_typing.final
-class ForgetPeerRequest(_message.Message):
-    """Asks to forget a peer."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
-    public_key: _builtins.bytes
-    """The public key, 32 bytes."""
-    def __init__(
-        self,
-        *,
-        public_key: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ForgetPeerRequest: _TypeAlias = ForgetPeerRequest  # noqa: Y015
-
-@_typing.final
-class ForgetPeerResponse(_message.Message):
-    """Answers ForgetPeer."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ForgetPeerResponse: _TypeAlias = ForgetPeerResponse  # noqa: Y015
-
-@_typing.final
 class BanPeerRequest(_message.Message):
     """Asks to ban a peer, known or not."""
 

@@ -50,11 +50,6 @@ class DiscoveryServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.ProbeAddressRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.ProbeAddressResponse.FromString,
                 _registered_method=True)
-        self.ForgetPeer = channel.unary_unary(
-                '/wgmesh.v1.DiscoveryService/ForgetPeer',
-                request_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerRequest.SerializeToString,
-                response_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerResponse.FromString,
-                _registered_method=True)
         self.BanPeer = channel.unary_unary(
                 '/wgmesh.v1.DiscoveryService/BanPeer',
                 request_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.BanPeerRequest.SerializeToString,
@@ -92,13 +87,6 @@ class DiscoveryServiceServicer:
 
     def ProbeAddress(self, request, context):
         """Asks one address whether a member of this mesh answers there.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ForgetPeer(self, request, context):
-        """Forgets a peer and refuses second-hand news of it for a while.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,11 +130,6 @@ def add_DiscoveryServiceServicer_to_server(servicer, server):
                     servicer.ProbeAddress,
                     request_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.ProbeAddressRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.ProbeAddressResponse.SerializeToString,
-            ),
-            'ForgetPeer': grpc.unary_unary_rpc_method_handler(
-                    servicer.ForgetPeer,
-                    request_deserializer=wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerRequest.FromString,
-                    response_serializer=wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerResponse.SerializeToString,
             ),
             'BanPeer': grpc.unary_unary_rpc_method_handler(
                     servicer.BanPeer,
@@ -246,33 +229,6 @@ class DiscoveryService:
             '/wgmesh.v1.DiscoveryService/ProbeAddress',
             wgmesh_dot_v1_dot_discovery__service__pb2.ProbeAddressRequest.SerializeToString,
             wgmesh_dot_v1_dot_discovery__service__pb2.ProbeAddressResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ForgetPeer(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/wgmesh.v1.DiscoveryService/ForgetPeer',
-            wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerRequest.SerializeToString,
-            wgmesh_dot_v1_dot_discovery__service__pb2.ForgetPeerResponse.FromString,
             options,
             channel_credentials,
             insecure,

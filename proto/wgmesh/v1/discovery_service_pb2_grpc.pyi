@@ -39,8 +39,6 @@ class DiscoveryServiceStub:
     """Streams the peer table: a whole snapshot first and after each change."""
     ProbeAddress: _grpc.UnaryUnaryMultiCallable[_discovery_service_pb2.ProbeAddressRequest, _discovery_service_pb2.ProbeAddressResponse]
     """Asks one address whether a member of this mesh answers there."""
-    ForgetPeer: _grpc.UnaryUnaryMultiCallable[_discovery_service_pb2.ForgetPeerRequest, _discovery_service_pb2.ForgetPeerResponse]
-    """Forgets a peer and refuses second-hand news of it for a while."""
     BanPeer: _grpc.UnaryUnaryMultiCallable[_discovery_service_pb2.BanPeerRequest, _discovery_service_pb2.BanPeerResponse]
     """Removes a peer, takes nothing of it any more, and remembers that."""
     UnbanPeer: _grpc.UnaryUnaryMultiCallable[_discovery_service_pb2.UnbanPeerRequest, _discovery_service_pb2.UnbanPeerResponse]
@@ -59,8 +57,6 @@ class DiscoveryServiceAsyncStub(DiscoveryServiceStub):
     """Streams the peer table: a whole snapshot first and after each change."""
     ProbeAddress: _aio.UnaryUnaryMultiCallable[_discovery_service_pb2.ProbeAddressRequest, _discovery_service_pb2.ProbeAddressResponse]  # type: ignore[assignment]
     """Asks one address whether a member of this mesh answers there."""
-    ForgetPeer: _aio.UnaryUnaryMultiCallable[_discovery_service_pb2.ForgetPeerRequest, _discovery_service_pb2.ForgetPeerResponse]  # type: ignore[assignment]
-    """Forgets a peer and refuses second-hand news of it for a while."""
     BanPeer: _aio.UnaryUnaryMultiCallable[_discovery_service_pb2.BanPeerRequest, _discovery_service_pb2.BanPeerResponse]  # type: ignore[assignment]
     """Removes a peer, takes nothing of it any more, and remembers that."""
     UnbanPeer: _aio.UnaryUnaryMultiCallable[_discovery_service_pb2.UnbanPeerRequest, _discovery_service_pb2.UnbanPeerResponse]  # type: ignore[assignment]
@@ -94,14 +90,6 @@ class DiscoveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_discovery_service_pb2.ProbeAddressResponse, _abc.Awaitable[_discovery_service_pb2.ProbeAddressResponse]]:
         """Asks one address whether a member of this mesh answers there."""
-
-    @_abc_1.abstractmethod
-    def ForgetPeer(
-        self,
-        request: _discovery_service_pb2.ForgetPeerRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_discovery_service_pb2.ForgetPeerResponse, _abc.Awaitable[_discovery_service_pb2.ForgetPeerResponse]]:
-        """Forgets a peer and refuses second-hand news of it for a while."""
 
     @_abc_1.abstractmethod
     def BanPeer(

@@ -51,6 +51,40 @@ MAPPING_ADDRESS_DEPENDENT: Mapping.ValueType  # 3
 Global___Mapping: _TypeAlias = Mapping  # noqa: Y015
 
 @_typing.final
+class Sighting(_message.Message):
+    """Where the outside sees this node, and who says so."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    SERVERS_FIELD_NUMBER: _builtins.int
+    PEER_COUNT_FIELD_NUMBER: _builtins.int
+    peer_count: _builtins.int
+    """How many peers see this node at the same address."""
+    @_builtins.property
+    def endpoint(self) -> _endpoint_pb2.Endpoint:
+        """The endpoint."""
+
+    @_builtins.property
+    def servers(self) -> _containers.RepeatedCompositeFieldContainer[_endpoint_pb2.Endpoint]:
+        """The STUN servers that say so."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: _endpoint_pb2.Endpoint | None = ...,
+        servers: _abc.Iterable[_endpoint_pb2.Endpoint] | None = ...,
+        peer_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "peer_count", b"peer_count", "servers", b"servers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sighting: _TypeAlias = Sighting  # noqa: Y015
+
+@_typing.final
 class NatReport(_message.Message):
     """How the outside sees this node."""
 
@@ -62,6 +96,7 @@ class NatReport(_message.Message):
     ANSWER_TIME_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
+    SIGHTINGS_FIELD_NUMBER: _builtins.int
     mapping: Global___Mapping.ValueType
     """The mapping behaviour."""
     from_wireguard_port: _builtins.bool
@@ -72,11 +107,15 @@ class NatReport(_message.Message):
     """Whether STUN is switched on."""
     @_builtins.property
     def external_endpoint(self) -> _endpoint_pb2.Endpoint:
-        """The external endpoint of the WireGuard port, unset if unknown."""
+        """The external endpoint of the WireGuard port, unset if unknown or if the sightings contradict each other."""
 
     @_builtins.property
     def answer_time(self) -> _timestamp_pb2.Timestamp:
         """When a STUN server last answered; unset if never."""
+
+    @_builtins.property
+    def sightings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sighting]:
+        """All that was seen, the best witnessed first."""
 
     def __init__(
         self,
@@ -87,10 +126,11 @@ class NatReport(_message.Message):
         answer_time: _timestamp_pb2.Timestamp | None = ...,
         detail: _builtins.str = ...,
         enabled: _builtins.bool = ...,
+        sightings: _abc.Iterable[Global___Sighting] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "external_endpoint", b"external_endpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "enabled", b"enabled", "external_endpoint", b"external_endpoint", "from_wireguard_port", b"from_wireguard_port", "mapping", b"mapping"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "enabled", b"enabled", "external_endpoint", b"external_endpoint", "from_wireguard_port", b"from_wireguard_port", "mapping", b"mapping", "sightings", b"sightings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -133,47 +173,6 @@ class Path(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Path: _TypeAlias = Path  # noqa: Y015
-
-@_typing.final
-class GetNatReportRequest(_message.Message):
-    """Asks for the NAT report."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___GetNatReportRequest: _TypeAlias = GetNatReportRequest  # noqa: Y015
-
-@_typing.final
-class GetNatReportResponse(_message.Message):
-    """The NAT report."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REPORT_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def report(self) -> Global___NatReport:
-        """The report."""
-
-    def __init__(
-        self,
-        *,
-        report: Global___NatReport | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___GetNatReportResponse: _TypeAlias = GetNatReportResponse  # noqa: Y015
 
 @_typing.final
 class WatchPathsRequest(_message.Message):

@@ -35,11 +35,6 @@ class NatServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.GetNatReport = channel.unary_unary(
-                '/wgmesh.v1.NatService/GetNatReport',
-                request_serializer=wgmesh_dot_v1_dot_nat__service__pb2.GetNatReportRequest.SerializeToString,
-                response_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.GetNatReportResponse.FromString,
-                _registered_method=True)
         self.WatchPaths = channel.unary_stream(
                 '/wgmesh.v1.NatService/WatchPaths',
                 request_serializer=wgmesh_dot_v1_dot_nat__service__pb2.WatchPathsRequest.SerializeToString,
@@ -51,13 +46,6 @@ class NatServiceServicer:
     """Learns how this node and its peers can be reached.
     """
 
-    def GetNatReport(self, request, context):
-        """Reports how the outside sees this node.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def WatchPaths(self, request, context):
         """Streams the state of the paths: a whole snapshot first and after each change.
         """
@@ -68,11 +56,6 @@ class NatServiceServicer:
 
 def add_NatServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'GetNatReport': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetNatReport,
-                    request_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.GetNatReportRequest.FromString,
-                    response_serializer=wgmesh_dot_v1_dot_nat__service__pb2.GetNatReportResponse.SerializeToString,
-            ),
             'WatchPaths': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchPaths,
                     request_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.WatchPathsRequest.FromString,
@@ -89,33 +72,6 @@ def add_NatServiceServicer_to_server(servicer, server):
 class NatService:
     """Learns how this node and its peers can be reached.
     """
-
-    @staticmethod
-    def GetNatReport(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/wgmesh.v1.NatService/GetNatReport',
-            wgmesh_dot_v1_dot_nat__service__pb2.GetNatReportRequest.SerializeToString,
-            wgmesh_dot_v1_dot_nat__service__pb2.GetNatReportResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def WatchPaths(request,

@@ -33,8 +33,6 @@ class NatServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NatServiceAsyncStub: ...
-    GetNatReport: _grpc.UnaryUnaryMultiCallable[_nat_service_pb2.GetNatReportRequest, _nat_service_pb2.GetNatReportResponse]
-    """Reports how the outside sees this node."""
     WatchPaths: _grpc.UnaryStreamMultiCallable[_nat_service_pb2.WatchPathsRequest, _nat_service_pb2.WatchPathsResponse]
     """Streams the state of the paths: a whole snapshot first and after each change."""
 
@@ -43,21 +41,11 @@ class NatServiceAsyncStub(NatServiceStub):
     """Learns how this node and its peers can be reached."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    GetNatReport: _aio.UnaryUnaryMultiCallable[_nat_service_pb2.GetNatReportRequest, _nat_service_pb2.GetNatReportResponse]  # type: ignore[assignment]
-    """Reports how the outside sees this node."""
     WatchPaths: _aio.UnaryStreamMultiCallable[_nat_service_pb2.WatchPathsRequest, _nat_service_pb2.WatchPathsResponse]  # type: ignore[assignment]
     """Streams the state of the paths: a whole snapshot first and after each change."""
 
 class NatServiceServicer(metaclass=_abc_1.ABCMeta):
     """Learns how this node and its peers can be reached."""
-
-    @_abc_1.abstractmethod
-    def GetNatReport(
-        self,
-        request: _nat_service_pb2.GetNatReportRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_nat_service_pb2.GetNatReportResponse, _abc.Awaitable[_nat_service_pb2.GetNatReportResponse]]:
-        """Reports how the outside sees this node."""
 
     @_abc_1.abstractmethod
     def WatchPaths(

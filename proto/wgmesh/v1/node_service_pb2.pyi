@@ -266,6 +266,7 @@ class GetStatusResponse(_message.Message):
     REFUSED_ROUTES_FIELD_NUMBER: _builtins.int
     ROUTABLE_NETWORKS_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
+    PRIVILEGES_SEPARATED_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of the program."""
     interface: _builtins.str
@@ -296,6 +297,8 @@ class GetStatusResponse(_message.Message):
     """How many peers are proven to be reachable."""
     total_peer_count: _builtins.int
     """How many peers are known."""
+    privileges_separated: _builtins.bool
+    """Whether each process of this node runs as a user of its own."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When this node started."""
@@ -349,10 +352,11 @@ class GetStatusResponse(_message.Message):
         refused_routes: _abc.Iterable[_device_pb2.RefusedRoute] | None = ...,
         routable_networks: _abc.Iterable[_builtins.str] | None = ...,
         services: _abc.Iterable[Global___ServiceHealth] | None = ...,
+        privileges_separated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["nat", b"nat", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_peer_count", b"active_peer_count", "backend", b"backend", "exchange_port", b"exchange_port", "hostname", b"hostname", "interface", b"interface", "layers", b"layers", "listen_port", b"listen_port", "mesh_fingerprint", b"mesh_fingerprint", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "mesh_ipv6_prefix", b"mesh_ipv6_prefix", "mesh_subnet", b"mesh_subnet", "mtu", b"mtu", "nat", b"nat", "public_key", b"public_key", "refused_routes", b"refused_routes", "routable_networks", b"routable_networks", "services", b"services", "start_time", b"start_time", "total_peer_count", b"total_peer_count", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_peer_count", b"active_peer_count", "backend", b"backend", "exchange_port", b"exchange_port", "hostname", b"hostname", "interface", b"interface", "layers", b"layers", "listen_port", b"listen_port", "mesh_fingerprint", b"mesh_fingerprint", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "mesh_ipv6_prefix", b"mesh_ipv6_prefix", "mesh_subnet", b"mesh_subnet", "mtu", b"mtu", "nat", b"nat", "privileges_separated", b"privileges_separated", "public_key", b"public_key", "refused_routes", b"refused_routes", "routable_networks", b"routable_networks", "services", b"services", "start_time", b"start_time", "total_peer_count", b"total_peer_count", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,6 +493,65 @@ class NodeServiceWatchPeersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeServiceWatchPeersResponse: _TypeAlias = NodeServiceWatchPeersResponse  # noqa: Y015
+
+@_typing.final
+class PlanTurnRequest(_message.Message):
+    """Asks what the next turn would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanTurnRequest: _TypeAlias = PlanTurnRequest  # noqa: Y015
+
+@_typing.final
+class PlanTurnResponse(_message.Message):
+    """What the next turn would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    REFUSED_ROUTES_FIELD_NUMBER: _builtins.int
+    PEER_FAILURES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What may keep it from being done, the failure of the last turn first; empty if nothing does."""
+
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.PlannedAction]:
+        """The actions, in order; empty if the device is as it should be."""
+
+    @_builtins.property
+    def refused_routes(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.RefusedRoute]:
+        """Advertised routes that would not be installed."""
+
+    @_builtins.property
+    def peer_failures(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.PeerFailure]:
+        """Peers that cannot be configured, or could not be in the last turn."""
+
+    def __init__(
+        self,
+        *,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+        actions: _abc.Iterable[_device_pb2.PlannedAction] | None = ...,
+        refused_routes: _abc.Iterable[_device_pb2.RefusedRoute] | None = ...,
+        peer_failures: _abc.Iterable[_device_pb2.PeerFailure] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "peer_failures", b"peer_failures", "problems", b"problems", "refused_routes", b"refused_routes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanTurnResponse: _TypeAlias = PlanTurnResponse  # noqa: Y015
 
 @_typing.final
 class ProbePeerRequest(_message.Message):

@@ -55,6 +55,11 @@ class NodeServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceWatchPeersRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceWatchPeersResponse.FromString,
                 _registered_method=True)
+        self.PlanTurn = channel.unary_unary(
+                '/wgmesh.v1.NodeService/PlanTurn',
+                request_serializer=wgmesh_dot_v1_dot_node__service__pb2.PlanTurnRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.PlanTurnResponse.FromString,
+                _registered_method=True)
         self.ProbePeer = channel.unary_unary(
                 '/wgmesh.v1.NodeService/ProbePeer',
                 request_serializer=wgmesh_dot_v1_dot_node__service__pb2.ProbePeerRequest.SerializeToString,
@@ -109,6 +114,13 @@ class NodeServiceServicer:
 
     def WatchPeers(self, request, context):
         """Streams the peers: a whole snapshot first and after each change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanTurn(self, request, context):
+        """Says what the next turn would do to the device, and why. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -171,6 +183,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.WatchPeers,
                     request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceWatchPeersRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceWatchPeersResponse.SerializeToString,
+            ),
+            'PlanTurn': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanTurn,
+                    request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.PlanTurnRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_node__service__pb2.PlanTurnResponse.SerializeToString,
             ),
             'ProbePeer': grpc.unary_unary_rpc_method_handler(
                     servicer.ProbePeer,
@@ -307,6 +324,33 @@ class NodeService:
             '/wgmesh.v1.NodeService/WatchPeers',
             wgmesh_dot_v1_dot_node__service__pb2.NodeServiceWatchPeersRequest.SerializeToString,
             wgmesh_dot_v1_dot_node__service__pb2.NodeServiceWatchPeersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanTurn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.NodeService/PlanTurn',
+            wgmesh_dot_v1_dot_node__service__pb2.PlanTurnRequest.SerializeToString,
+            wgmesh_dot_v1_dot_node__service__pb2.PlanTurnResponse.FromString,
             options,
             channel_credentials,
             insecure,

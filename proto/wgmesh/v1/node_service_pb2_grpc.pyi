@@ -41,6 +41,8 @@ class NodeServiceStub:
     """Finds one peer by key, unique key prefix, host name or mesh address."""
     WatchPeers: _grpc.UnaryStreamMultiCallable[_node_service_pb2.NodeServiceWatchPeersRequest, _node_service_pb2.NodeServiceWatchPeersResponse]
     """Streams the peers: a whole snapshot first and after each change."""
+    PlanTurn: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.PlanTurnRequest, _node_service_pb2.PlanTurnResponse]
+    """Says what the next turn would do to the device, and why. Changes nothing."""
     ProbePeer: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.ProbePeerRequest, _node_service_pb2.ProbePeerResponse]
     """Asks one address whether a member of this mesh answers there."""
     Reload: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.ReloadRequest, _node_service_pb2.ReloadResponse]
@@ -65,6 +67,8 @@ class NodeServiceAsyncStub(NodeServiceStub):
     """Finds one peer by key, unique key prefix, host name or mesh address."""
     WatchPeers: _aio.UnaryStreamMultiCallable[_node_service_pb2.NodeServiceWatchPeersRequest, _node_service_pb2.NodeServiceWatchPeersResponse]  # type: ignore[assignment]
     """Streams the peers: a whole snapshot first and after each change."""
+    PlanTurn: _aio.UnaryUnaryMultiCallable[_node_service_pb2.PlanTurnRequest, _node_service_pb2.PlanTurnResponse]  # type: ignore[assignment]
+    """Says what the next turn would do to the device, and why. Changes nothing."""
     ProbePeer: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ProbePeerRequest, _node_service_pb2.ProbePeerResponse]  # type: ignore[assignment]
     """Asks one address whether a member of this mesh answers there."""
     Reload: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ReloadRequest, _node_service_pb2.ReloadResponse]  # type: ignore[assignment]
@@ -110,6 +114,14 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_node_service_pb2.NodeServiceWatchPeersResponse], _abc.AsyncIterator[_node_service_pb2.NodeServiceWatchPeersResponse]]:
         """Streams the peers: a whole snapshot first and after each change."""
+
+    @_abc_1.abstractmethod
+    def PlanTurn(
+        self,
+        request: _node_service_pb2.PlanTurnRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_service_pb2.PlanTurnResponse, _abc.Awaitable[_node_service_pb2.PlanTurnResponse]]:
+        """Says what the next turn would do to the device, and why. Changes nothing."""
 
     @_abc_1.abstractmethod
     def ProbePeer(

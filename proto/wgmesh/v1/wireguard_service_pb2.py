@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from wgmesh.v1 import device_pb2 as wgmesh_dot_v1_dot_device__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!wgmesh/v1/wireguard_service.proto\x12\twgmesh.v1\x1a\x16wgmesh/v1/device.proto\">\n\x12\x41pplyDeviceRequest\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.wgmesh.v1.DesiredDevice\"\xb1\x01\n\x13\x41pplyDeviceResponse\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\t\x12/\n\x0erefused_routes\x18\x02 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x03 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\x12)\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\"=\n\x11PlanDeviceRequest\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.wgmesh.v1.DesiredDevice\"V\n\x12PlanDeviceResponse\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\t\x12/\n\x0erefused_routes\x18\x02 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\"\x14\n\x12WatchDeviceRequest\"y\n\x13WatchDeviceResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12%\n\x08identity\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Identity\x12)\n\x06\x64\x65vice\x18\x03 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\"\x15\n\x13RemoveDeviceRequest\"\x16\n\x14RemoveDeviceResponse\"+\n\x14\x41greePairKeysRequest\x12\x13\n\x0bpublic_keys\x18\x01 \x03(\x0c\"H\n\x10PairKeyAgreement\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08pair_key\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"H\n\x15\x41greePairKeysResponse\x12/\n\nagreements\x18\x01 \x03(\x0b\x32\x1b.wgmesh.v1.PairKeyAgreement2\xa0\x03\n\x10WireGuardService\x12L\n\x0b\x41pplyDevice\x12\x1d.wgmesh.v1.ApplyDeviceRequest\x1a\x1e.wgmesh.v1.ApplyDeviceResponse\x12I\n\nPlanDevice\x12\x1c.wgmesh.v1.PlanDeviceRequest\x1a\x1d.wgmesh.v1.PlanDeviceResponse\x12N\n\x0bWatchDevice\x12\x1d.wgmesh.v1.WatchDeviceRequest\x1a\x1e.wgmesh.v1.WatchDeviceResponse0\x01\x12O\n\x0cRemoveDevice\x12\x1e.wgmesh.v1.RemoveDeviceRequest\x1a\x1f.wgmesh.v1.RemoveDeviceResponse\x12R\n\rAgreePairKeys\x12\x1f.wgmesh.v1.AgreePairKeysRequest\x1a .wgmesh.v1.AgreePairKeysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!wgmesh/v1/wireguard_service.proto\x12\twgmesh.v1\x1a\x16wgmesh/v1/device.proto\">\n\x12\x41pplyDeviceRequest\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.wgmesh.v1.DesiredDevice\"\xb1\x01\n\x13\x41pplyDeviceResponse\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\t\x12/\n\x0erefused_routes\x18\x02 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x03 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\x12)\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\"=\n\x11PlanDeviceRequest\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.wgmesh.v1.DesiredDevice\"\xca\x01\n\x12PlanDeviceResponse\x12)\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x18.wgmesh.v1.PlannedAction\x12/\n\x0erefused_routes\x18\x02 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x03 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\x12)\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\"\x14\n\x12WatchDeviceRequest\"y\n\x13WatchDeviceResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12%\n\x08identity\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Identity\x12)\n\x06\x64\x65vice\x18\x03 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\"+\n\x14\x41greePairKeysRequest\x12\x13\n\x0bpublic_keys\x18\x01 \x03(\x0c\"H\n\x10PairKeyAgreement\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08pair_key\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"H\n\x15\x41greePairKeysResponse\x12/\n\nagreements\x18\x01 \x03(\x0b\x32\x1b.wgmesh.v1.PairKeyAgreement2\xcf\x02\n\x10WireGuardService\x12L\n\x0b\x41pplyDevice\x12\x1d.wgmesh.v1.ApplyDeviceRequest\x1a\x1e.wgmesh.v1.ApplyDeviceResponse\x12I\n\nPlanDevice\x12\x1c.wgmesh.v1.PlanDeviceRequest\x1a\x1d.wgmesh.v1.PlanDeviceResponse\x12N\n\x0bWatchDevice\x12\x1d.wgmesh.v1.WatchDeviceRequest\x1a\x1e.wgmesh.v1.WatchDeviceResponse0\x01\x12R\n\rAgreePairKeys\x12\x1f.wgmesh.v1.AgreePairKeysRequest\x1a .wgmesh.v1.AgreePairKeysResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,22 +38,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYDEVICERESPONSE']._serialized_end=314
   _globals['_PLANDEVICEREQUEST']._serialized_start=316
   _globals['_PLANDEVICEREQUEST']._serialized_end=377
-  _globals['_PLANDEVICERESPONSE']._serialized_start=379
-  _globals['_PLANDEVICERESPONSE']._serialized_end=465
-  _globals['_WATCHDEVICEREQUEST']._serialized_start=467
-  _globals['_WATCHDEVICEREQUEST']._serialized_end=487
-  _globals['_WATCHDEVICERESPONSE']._serialized_start=489
-  _globals['_WATCHDEVICERESPONSE']._serialized_end=610
-  _globals['_REMOVEDEVICEREQUEST']._serialized_start=612
-  _globals['_REMOVEDEVICEREQUEST']._serialized_end=633
-  _globals['_REMOVEDEVICERESPONSE']._serialized_start=635
-  _globals['_REMOVEDEVICERESPONSE']._serialized_end=657
-  _globals['_AGREEPAIRKEYSREQUEST']._serialized_start=659
-  _globals['_AGREEPAIRKEYSREQUEST']._serialized_end=702
-  _globals['_PAIRKEYAGREEMENT']._serialized_start=704
-  _globals['_PAIRKEYAGREEMENT']._serialized_end=776
-  _globals['_AGREEPAIRKEYSRESPONSE']._serialized_start=778
-  _globals['_AGREEPAIRKEYSRESPONSE']._serialized_end=850
-  _globals['_WIREGUARDSERVICE']._serialized_start=853
-  _globals['_WIREGUARDSERVICE']._serialized_end=1269
+  _globals['_PLANDEVICERESPONSE']._serialized_start=380
+  _globals['_PLANDEVICERESPONSE']._serialized_end=582
+  _globals['_WATCHDEVICEREQUEST']._serialized_start=584
+  _globals['_WATCHDEVICEREQUEST']._serialized_end=604
+  _globals['_WATCHDEVICERESPONSE']._serialized_start=606
+  _globals['_WATCHDEVICERESPONSE']._serialized_end=727
+  _globals['_AGREEPAIRKEYSREQUEST']._serialized_start=729
+  _globals['_AGREEPAIRKEYSREQUEST']._serialized_end=772
+  _globals['_PAIRKEYAGREEMENT']._serialized_start=774
+  _globals['_PAIRKEYAGREEMENT']._serialized_end=846
+  _globals['_AGREEPAIRKEYSRESPONSE']._serialized_start=848
+  _globals['_AGREEPAIRKEYSRESPONSE']._serialized_end=920
+  _globals['_WIREGUARDSERVICE']._serialized_start=923
+  _globals['_WIREGUARDSERVICE']._serialized_end=1258
 # @@protoc_insertion_point(module_scope)

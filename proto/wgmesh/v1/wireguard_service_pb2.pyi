@@ -28,7 +28,7 @@ class ApplyDeviceRequest(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def device(self) -> _device_pb2.DesiredDevice:
-        """The device as it shall be."""
+        """The device that is wanted."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class PlanDeviceRequest(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def device(self) -> _device_pb2.DesiredDevice:
-        """The device as it shall be."""
+        """The device that is wanted."""
 
     def __init__(
         self,
@@ -117,23 +117,35 @@ class PlanDeviceResponse(_message.Message):
 
     ACTIONS_FIELD_NUMBER: _builtins.int
     REFUSED_ROUTES_FIELD_NUMBER: _builtins.int
+    PEER_FAILURES_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The actions, in order, in words."""
+    def actions(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.PlannedAction]:
+        """The actions, in order."""
 
     @_builtins.property
     def refused_routes(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.RefusedRoute]:
         """Routes that would not be installed."""
 
+    @_builtins.property
+    def peer_failures(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.PeerFailure]:
+        """Peers that would not be configured."""
+
+    @_builtins.property
+    def device(self) -> _device_pb2.ObservedDevice:
+        """The device as it was looked at; unset while there is none."""
+
     def __init__(
         self,
         *,
-        actions: _abc.Iterable[_builtins.str] | None = ...,
+        actions: _abc.Iterable[_device_pb2.PlannedAction] | None = ...,
         refused_routes: _abc.Iterable[_device_pb2.RefusedRoute] | None = ...,
+        peer_failures: _abc.Iterable[_device_pb2.PeerFailure] | None = ...,
+        device: _device_pb2.ObservedDevice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "refused_routes", b"refused_routes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "device", b"device", "peer_failures", b"peer_failures", "refused_routes", b"refused_routes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -189,40 +201,6 @@ class WatchDeviceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchDeviceResponse: _TypeAlias = WatchDeviceResponse  # noqa: Y015
-
-@_typing.final
-class RemoveDeviceRequest(_message.Message):
-    """Asks to remove the device."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RemoveDeviceRequest: _TypeAlias = RemoveDeviceRequest  # noqa: Y015
-
-@_typing.final
-class RemoveDeviceResponse(_message.Message):
-    """Answers RemoveDevice."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RemoveDeviceResponse: _TypeAlias = RemoveDeviceResponse  # noqa: Y015
 
 @_typing.final
 class AgreePairKeysRequest(_message.Message):

@@ -50,11 +50,6 @@ class WireGuardServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.WatchDeviceRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_wireguard__service__pb2.WatchDeviceResponse.FromString,
                 _registered_method=True)
-        self.RemoveDevice = channel.unary_unary(
-                '/wgmesh.v1.WireGuardService/RemoveDevice',
-                request_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceRequest.SerializeToString,
-                response_deserializer=wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceResponse.FromString,
-                _registered_method=True)
         self.AgreePairKeys = channel.unary_unary(
                 '/wgmesh.v1.WireGuardService/AgreePairKeys',
                 request_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.AgreePairKeysRequest.SerializeToString,
@@ -74,7 +69,7 @@ class WireGuardServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PlanDevice(self, request, context):
-        """Says what ApplyDevice would do.
+        """Looks at the device and says what ApplyDevice would do to it, and why.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,13 +77,6 @@ class WireGuardServiceServicer:
 
     def WatchDevice(self, request, context):
         """Streams the device: a whole snapshot first and after each change.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RemoveDevice(self, request, context):
-        """Removes the device and everything that was set for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,11 +106,6 @@ def add_WireGuardServiceServicer_to_server(servicer, server):
                     servicer.WatchDevice,
                     request_deserializer=wgmesh_dot_v1_dot_wireguard__service__pb2.WatchDeviceRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.WatchDeviceResponse.SerializeToString,
-            ),
-            'RemoveDevice': grpc.unary_unary_rpc_method_handler(
-                    servicer.RemoveDevice,
-                    request_deserializer=wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceRequest.FromString,
-                    response_serializer=wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceResponse.SerializeToString,
             ),
             'AgreePairKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.AgreePairKeys,
@@ -212,33 +195,6 @@ class WireGuardService:
             '/wgmesh.v1.WireGuardService/WatchDevice',
             wgmesh_dot_v1_dot_wireguard__service__pb2.WatchDeviceRequest.SerializeToString,
             wgmesh_dot_v1_dot_wireguard__service__pb2.WatchDeviceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RemoveDevice(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/wgmesh.v1.WireGuardService/RemoveDevice',
-            wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceRequest.SerializeToString,
-            wgmesh_dot_v1_dot_wireguard__service__pb2.RemoveDeviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,11 +36,9 @@ class WireGuardServiceStub:
     ApplyDevice: _grpc.UnaryUnaryMultiCallable[_wireguard_service_pb2.ApplyDeviceRequest, _wireguard_service_pb2.ApplyDeviceResponse]
     """Brings the device to the desired state and says what was done."""
     PlanDevice: _grpc.UnaryUnaryMultiCallable[_wireguard_service_pb2.PlanDeviceRequest, _wireguard_service_pb2.PlanDeviceResponse]
-    """Says what ApplyDevice would do."""
+    """Looks at the device and says what ApplyDevice would do to it, and why."""
     WatchDevice: _grpc.UnaryStreamMultiCallable[_wireguard_service_pb2.WatchDeviceRequest, _wireguard_service_pb2.WatchDeviceResponse]
     """Streams the device: a whole snapshot first and after each change."""
-    RemoveDevice: _grpc.UnaryUnaryMultiCallable[_wireguard_service_pb2.RemoveDeviceRequest, _wireguard_service_pb2.RemoveDeviceResponse]
-    """Removes the device and everything that was set for it."""
     AgreePairKeys: _grpc.UnaryUnaryMultiCallable[_wireguard_service_pb2.AgreePairKeysRequest, _wireguard_service_pb2.AgreePairKeysResponse]
     """Agrees on a key with each of some peers: X25519 with the device's private key, which never leaves the process."""
 
@@ -52,11 +50,9 @@ class WireGuardServiceAsyncStub(WireGuardServiceStub):
     ApplyDevice: _aio.UnaryUnaryMultiCallable[_wireguard_service_pb2.ApplyDeviceRequest, _wireguard_service_pb2.ApplyDeviceResponse]  # type: ignore[assignment]
     """Brings the device to the desired state and says what was done."""
     PlanDevice: _aio.UnaryUnaryMultiCallable[_wireguard_service_pb2.PlanDeviceRequest, _wireguard_service_pb2.PlanDeviceResponse]  # type: ignore[assignment]
-    """Says what ApplyDevice would do."""
+    """Looks at the device and says what ApplyDevice would do to it, and why."""
     WatchDevice: _aio.UnaryStreamMultiCallable[_wireguard_service_pb2.WatchDeviceRequest, _wireguard_service_pb2.WatchDeviceResponse]  # type: ignore[assignment]
     """Streams the device: a whole snapshot first and after each change."""
-    RemoveDevice: _aio.UnaryUnaryMultiCallable[_wireguard_service_pb2.RemoveDeviceRequest, _wireguard_service_pb2.RemoveDeviceResponse]  # type: ignore[assignment]
-    """Removes the device and everything that was set for it."""
     AgreePairKeys: _aio.UnaryUnaryMultiCallable[_wireguard_service_pb2.AgreePairKeysRequest, _wireguard_service_pb2.AgreePairKeysResponse]  # type: ignore[assignment]
     """Agrees on a key with each of some peers: X25519 with the device's private key, which never leaves the process."""
 
@@ -77,7 +73,7 @@ class WireGuardServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wireguard_service_pb2.PlanDeviceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wireguard_service_pb2.PlanDeviceResponse, _abc.Awaitable[_wireguard_service_pb2.PlanDeviceResponse]]:
-        """Says what ApplyDevice would do."""
+        """Looks at the device and says what ApplyDevice would do to it, and why."""
 
     @_abc_1.abstractmethod
     def WatchDevice(
@@ -86,14 +82,6 @@ class WireGuardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_wireguard_service_pb2.WatchDeviceResponse], _abc.AsyncIterator[_wireguard_service_pb2.WatchDeviceResponse]]:
         """Streams the device: a whole snapshot first and after each change."""
-
-    @_abc_1.abstractmethod
-    def RemoveDevice(
-        self,
-        request: _wireguard_service_pb2.RemoveDeviceRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_wireguard_service_pb2.RemoveDeviceResponse, _abc.Awaitable[_wireguard_service_pb2.RemoveDeviceResponse]]:
-        """Removes the device and everything that was set for it."""
 
     @_abc_1.abstractmethod
     def AgreePairKeys(

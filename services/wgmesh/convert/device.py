@@ -17,6 +17,7 @@ from wgmesh.convert.scalar import (
     texts,
     timestamp,
 )
+from wgmesh.core.keys.possession import Agreement
 from wgmesh.core.model import (
     ApplyOutcome,
     DesiredDevice,
@@ -28,7 +29,6 @@ from wgmesh.core.model import (
     PeerFailure,
     RefusedRoute,
 )
-from wgmesh.core.possession import Agreement
 from wgmesh.v1 import device_pb2
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 
@@ -176,14 +176,20 @@ def refused_route_from_proto(message: device_pb2.RefusedRoute) -> RefusedRoute:
     )
 
 
+def peer_failure_to_proto(failure: PeerFailure) -> device_pb2.PeerFailure:
+    return device_pb2.PeerFailure(public_key=failure.public_key.raw, reason=failure.reason)
+
+
+def peer_failure_from_proto(message: device_pb2.PeerFailure) -> PeerFailure:
+    """Raises InvalidInput."""
+    return PeerFailure(public_key(message.public_key), message.reason)
+
+
 def apply_outcome_to_proto(outcome: ApplyOutcome) -> wireguard_pb2.ApplyDeviceResponse:
     return wireguard_pb2.ApplyDeviceResponse(
         actions=outcome.actions,
         refused_routes=[refused_route_to_proto(route) for route in outcome.refused_routes],
-        peer_failures=[
-            device_pb2.PeerFailure(public_key=failure.public_key.raw, reason=failure.reason)
-            for failure in outcome.peer_failures
-        ],
+        peer_failures=[peer_failure_to_proto(failure) for failure in outcome.peer_failures],
         device=observed_device_to_proto(outcome.device),
     )
 
@@ -193,9 +199,7 @@ def apply_outcome_from_proto(message: wireguard_pb2.ApplyDeviceResponse) -> Appl
     return ApplyOutcome(
         actions=tuple(message.actions),
         refused_routes=tuple(refused_route_from_proto(route) for route in message.refused_routes),
-        peer_failures=tuple(
-            PeerFailure(public_key(failure.public_key), failure.reason) for failure in message.peer_failures
-        ),
+        peer_failures=tuple(peer_failure_from_proto(failure) for failure in message.peer_failures),
         device=observed_device_from_proto(message.device) if message.HasField("device") else None,
     )
 

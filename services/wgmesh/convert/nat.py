@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from wgmesh.convert.scalar import duration, endpoint_from_proto, endpoint_to_proto, public_key, seconds, timestamp
-from wgmesh.core.model import Mapping, NatReport, Path, PathsSnapshot
+from wgmesh.convert.scalar import (
+    duration,
+    endpoint_from_proto,
+    endpoint_to_proto,
+    endpoint_value,
+    public_key,
+    seconds,
+    timestamp,
+)
+from wgmesh.core.model import Mapping, NatReport, Path, PathsSnapshot, Sighting
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 
 _MAPPINGS = {
@@ -23,6 +31,7 @@ def nat_report_to_proto(report: NatReport) -> nat_pb2.NatReport:
         answer_time=timestamp(report.answered_at),
         detail=report.detail,
         enabled=report.enabled,
+        sightings=[_sighting_to_proto(sighting) for sighting in report.sightings],
     )
 
 
@@ -35,6 +44,23 @@ def nat_report_from_proto(message: nat_pb2.NatReport) -> NatReport:
         from_wireguard_port=message.from_wireguard_port,
         answered_at=seconds(message, "answer_time"),
         detail=message.detail,
+        sightings=tuple(_sighting_from_proto(sighting) for sighting in message.sightings),
+    )
+
+
+def _sighting_to_proto(sighting: Sighting) -> nat_pb2.Sighting:
+    return nat_pb2.Sighting(
+        endpoint=endpoint_to_proto(sighting.endpoint),
+        servers=[message for server in sighting.servers if (message := endpoint_to_proto(server))],
+        peer_count=sighting.peers,
+    )
+
+
+def _sighting_from_proto(message: nat_pb2.Sighting) -> Sighting:
+    return Sighting(
+        endpoint_value(message.endpoint),
+        tuple(endpoint_value(server) for server in message.servers),
+        message.peer_count,
     )
 
 

@@ -15,8 +15,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from wgmesh.core.errors import InvalidInput
+from wgmesh.core.keys.possession import PairKey
 from wgmesh.core.model import Endpoint, IPAddress, IPInterface, IPNetwork, PresharedKey, PublicKey
-from wgmesh.core.possession import PairKey
 from wgmesh.v1 import endpoint_pb2
 
 NANOSECONDS = 1_000_000_000

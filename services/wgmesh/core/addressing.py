@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container
 
 from wgmesh.core.errors import InvalidSetting
-from wgmesh.core.keyschedule import MeshKeys
+from wgmesh.core.keys.keyschedule import MeshKeys, MeshLayout
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import PublicKey
-from wgmesh.core.secret import Secret
 
 # specification
 NONCES_MAX = 10  # variants that upstream tries before it gives up
@@ -91,12 +91,7 @@ def free_ipv4(
     return address
 
 
-def collision_winner(claimants: Iterable[PublicKey]) -> PublicKey:
-    """Returns who keeps an address that several members claim: the bytewise smallest key text."""
-    return min(claimants)
-
-
-def mesh_ipv4_network(keys: MeshKeys, subnet: ipaddress.IPv4Network | None) -> ipaddress.IPv4Network:
+def mesh_ipv4_network(keys: MeshKeys | MeshLayout, subnet: ipaddress.IPv4Network | None) -> ipaddress.IPv4Network:
     """Returns the network of all mesh IPv4 addresses."""
     return keys.default_ipv4_network if subnet is None else subnet
 

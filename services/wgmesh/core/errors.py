@@ -4,6 +4,7 @@ MeshError
 ├── InvalidInput          what was given cannot be used as it is
 │   ├── InvalidSecret     a secret that is too short or malformed
 │   ├── InvalidSetting    a flag, a file entry or an option
+│   ├── UnreadableFile    something is there and cannot be read as a file: forbidden, a FIFO, too large
 │   ├── MalformedMessage  bytes from the network that are not what they claim
 │   │   └── StaleMessage  one whose time is too far from ours
 │   └── WeakKey           a public key with which nothing can be agreed
@@ -12,6 +13,7 @@ MeshError
 ├── NotReady              not now; trying again may help
 │   ├── DaemonNotRunning
 │   └── DeviceUnavailable the device could not be looked at or changed
+├── Busy                  too much is asked at one time already
 ├── PermissionDenied
 ├── AlreadyRunning        somebody else holds the interface, the socket or the lock
 ├── CorruptState          a state file that must not be overwritten silently
@@ -43,8 +45,25 @@ class InvalidSetting(InvalidInput):
         self.setting = setting
 
 
+class UnreadableFile(InvalidInput):
+    """Something is there that cannot be read as a file. `problem` is the reason alone, for a caller's own sentence."""
+
+    def __init__(self, path: str, problem: str, *, permitted: bool = True) -> None:
+        super().__init__(f"{path} cannot be read: {problem}. Put a regular file there, or name another one.")
+        self.problem = problem
+        self.permitted = permitted
+
+
 class MalformedMessage(InvalidInput):
     """Bytes from the network are not what they claim to be."""
+
+
+class NotSealed(MalformedMessage):
+    """Bytes were not sealed with the key that they should be: of another mesh, or of no mesh at all."""
+
+
+class UnknownType(MalformedMessage):
+    """A message is authentic, and its type is none that fits what is in it: of a later version, or forged."""
 
 
 class WeakKey(InvalidInput):
@@ -77,6 +96,10 @@ class DaemonNotRunning(NotReady):
 
 class DeviceUnavailable(NotReady):
     """The WireGuard device could not be looked at or changed."""
+
+
+class Busy(MeshError):
+    """Too much is asked at one time already; it helps to end some of it."""
 
 
 class PermissionDenied(MeshError):

@@ -1,6 +1,6 @@
 """The values that the services speak of.
 
-Everything here is immutable and valid by construction: whoever holds a `PublicKey` need not check its length again.
+Everything here is immutable and valid by construction: the length of a `PublicKey` need not be checked again.
 Times are Unix seconds (wall clock), spans are seconds, unless a name says otherwise.
 """
 
@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import total_ordering
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
+# Every datagram and every list of peers names the same few, and to parse one takes as long as to open a sealed message.
+HOSTS_REMEMBERED = 4096
+
 KEY_BYTES = 32  # WireGuard paper, section 5.4: Curve25519 points and preshared keys
 
 
-@total_ordering
+@functools.total_ordering
 @dataclass(frozen=True, slots=True)
 class PublicKey:
     """A WireGuard public key. Ordered like its base64 text, as the wire protocol compares keys."""
@@ -81,6 +84,14 @@ class PresharedKey:
         return hash(self._raw)
 
 
+@functools.lru_cache(HOSTS_REMEMBERED)
+@functools.lru_cache(1024)  # a flood comes from few addresses again and again, and so do peers
+def _host(text: str) -> IPAddress:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An IP literal and a UDP port. IPv4-mapped IPv6 addresses become IPv4; a zone is dropped."""
@@ -95,10 +106,7 @@ class Endpoint:
     @classmethod
     def of(cls, host: str, port: int) -> Endpoint:
         """Builds an endpoint from a literal, as sockets give it. Raises ValueError."""
-        address = ipaddress.ip_address(host.partition("%")[0])
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return cls(address, port)
+        return cls(_host(host), port)
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:
@@ -257,8 +265,17 @@ class Mapping(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where the outside sees this node, and who says so: STUN servers, and how many peers see the same address."""
+
+    endpoint: Endpoint
+    servers: tuple[Endpoint, ...] = ()
+    peers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class NatReport:
-    """How the outside sees this node."""
+    """How the outside sees this node. `external_endpoint` is None, too, where the `sightings` contradict each other."""
 
     enabled: bool = False
     mapping: Mapping = Mapping.UNKNOWN
@@ -266,6 +283,7 @@ class NatReport:
     from_wireguard_port: bool = False
     answered_at: float | None = None
     detail: str = ""
+    sightings: tuple[Sighting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +307,7 @@ class PathsSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DesiredPeer:
-    """A peer as the device shall have it.
+    """A peer as the device should have it.
 
     `endpoint` None leaves the endpoint to WireGuard's roaming. `routable_networks` are admitted or refused one by one.
     With `only_if_connected` the peer is left out, unless a handshake with it has completed: then it stays.
@@ -306,7 +324,7 @@ class DesiredPeer:
 
 @dataclass(frozen=True, slots=True)
 class DesiredDevice:
-    """The device as it shall be."""
+    """The device as it should be."""
 
     addresses: tuple[IPInterface, ...]
     listen_port: int
@@ -363,11 +381,12 @@ class DeviceSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRoute:
-    """An advertised route that was not installed, and why."""
+    """An advertised route that was not installed, and why. `is_waiting`: it may be as soon as its tunnel is proven."""
 
     network: IPNetwork
     public_key: PublicKey
     reason: str
+    is_waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +402,44 @@ class ApplyOutcome:
     """What applying a desired device did."""
 
     actions: tuple[str, ...] = ()
+    refused_routes: tuple[RefusedRoute, ...] = ()
+    peer_failures: tuple[PeerFailure, ...] = ()
+    device: ObservedDevice | None = None
+
+
+class ActionKind(StrEnum):
+    """What is done to what."""
+
+    CREATE_DEVICE = "create-device"
+    SET_MTU = "set-mtu"
+    ADD_ADDRESS = "add-address"
+    REMOVE_ADDRESS = "remove-address"
+    BRING_UP = "bring-up"
+    SET_LISTEN_PORT = "set-listen-port"
+    ADD_PEER = "add-peer"
+    CHANGE_PEER = "change-peer"
+    REMOVE_PEER = "remove-peer"
+    ADD_ROUTE = "add-route"
+    REMOVE_ROUTE = "remove-route"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAction:
+    """One step from the device as it is to the device as it should be. `what` and `why` are for people."""
+
+    kind: ActionKind
+    what: str
+    why: str
+    public_key: PublicKey | None = None
+    hostname: str = ""
+    network: IPNetwork | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """What applying a desired device would do to `device`, which is how it was found."""
+
+    actions: tuple[PlannedAction, ...] = ()
     refused_routes: tuple[RefusedRoute, ...] = ()
     peer_failures: tuple[PeerFailure, ...] = ()
     device: ObservedDevice | None = None

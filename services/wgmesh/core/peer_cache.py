@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wgmesh.core.advertised import AdvertisedEndpoint, parse_advertised_endpoint
 from wgmesh.core.errors import MalformedMessage
-from wgmesh.core.jsonstrict import Members, parse_json
 from wgmesh.core.model import IPNetwork, PublicKey
-from wgmesh.core.wirefield import (
+from wgmesh.core.wire.advertised import AdvertisedEndpoint, parse_advertised_endpoint
+from wgmesh.core.wire.jsonstrict import Members, parse_json
+from wgmesh.core.wire.wirefield import (
     MAX_KNOWN_PEERS,
     MAX_ROUTABLE_NETWORKS,
     parse_hostname,

@@ -52,6 +52,11 @@ class TokenBucket:
         self.tokens -= cost
         return True
 
+    def give_back(self, now: float) -> None:
+        """Puts a token back that was taken for something that turned out to be harmless."""
+        self.holds(now)
+        self.tokens = min(self.tokens + 1, self._burst)
+
 
 class RateLimiter(Generic[SourceT]):
     """Admits `rate` messages a second from each source, and `burst` at once.

@@ -23,11 +23,22 @@ class Transmit:
     channel: str = ""
 
 
+class Untimed:
+    """The half of a core that has nothing to do at any time."""
+
+    def handle_timeout(self, now: float) -> None:
+        """Nothing is ever due."""
+
+    def poll_timeout(self) -> None:
+        return None
+
+
 class DatagramCore(Protocol, Generic[EventT_co]):
     """A protocol without I/O.
 
-    The shell must call `handle_timeout` no later than `poll_timeout` says, and after *every* input drain
-    `poll_transmit` and `poll_event` until they return None. `now` is seconds, never decreasing within one core.
+    The shell must call `handle_timeout` no later than `poll_timeout` says, and after its inputs, of which there may be
+    several at one moment, drain `poll_transmit` and `poll_event` until they return None. `now` is seconds, never
+    decreasing within one core.
     """
 
     def handle_datagram(self, data: bytes, source: Endpoint, now: float, channel: str = "") -> None:

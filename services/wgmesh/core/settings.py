@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from wgmesh.core.model import IPNetwork
-from wgmesh.core.secret import Secret
 
 DEFAULT_LISTEN_PORT = 51820  # the port that upstream and WireGuard's own documents use
 DEFAULT_MTU = 1420  # 1500 minus 80 bytes of outer IPv6, UDP and WireGuard headers
@@ -27,13 +27,28 @@ PRIVATE_NETWORKS: tuple[IPNetwork, ...] = tuple(
     ipaddress.ip_network(text)
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
+EVERYTHING: tuple[IPNetwork, ...] = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+# A network that is shorter is a good part of the Internet. No site is that big, and no registry gives that much away.
+LEAST_PREFIX = {4: 8, 6: 16}
+
+
+def is_wide(network: IPNetwork) -> bool:
+    """Whether a network is so wide that a list it lies in does not stand for it: only its own name does."""
+    return network.prefixlen < LEAST_PREFIX[network.version]
+
+
+def named_networks(accepted: Iterable[IPNetwork]) -> frozenset[IPNetwork]:
+    """The networks of an accept-list that the operator has named, not those that `private` and `all` stand for."""
+    return frozenset(accepted) - {*PRIVATE_NETWORKS, *EVERYTHING}
 
 
 @dataclass(frozen=True, slots=True)
 class MeshSettings:
-    """One node's settings. Everything is validated before this value is built."""
+    """One node's settings. Everything is validated before this value is built.
 
-    secret: Secret
+    The secret is not among them: this value lies in the memory of every process of the node.
+    """
+
     hostname: str
     interface: str = "wg0"
     state_dir: Path = DEFAULT_STATE_DIR
@@ -62,6 +77,10 @@ class MeshSettings:
     otlp_endpoint: str | None = None
     log_level: str = "info"
     log_format: str = "text"
+    debug_rpc: bool = False
+    """Whether the sockets say by gRPC reflection what they serve."""
+    single_user: bool = False
+    """Whether a node that root has started may run all its processes as one user."""
 
     @property
     def interface_dir(self) -> Path:

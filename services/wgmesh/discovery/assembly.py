@@ -6,26 +6,37 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wgmesh.core.addressing import claimed_nonce, mesh_ipv4_network
-from wgmesh.core.keyschedule import MeshKeys, derive
-from wgmesh.discovery.address_rules import AddressRules
-from wgmesh.discovery.announcer import Announcer
-from wgmesh.discovery.comparing import Comparing
-from wgmesh.discovery.departures import Departures
-from wgmesh.discovery.directory import Directory
-from wgmesh.discovery.finding import Finding
-from wgmesh.discovery.greetings import Greetings
-from wgmesh.discovery.inbox import Inbox
-from wgmesh.discovery.layers import Layers
-from wgmesh.discovery.mapping import ExchangeMapping
-from wgmesh.discovery.meeting import Meeting
-from wgmesh.discovery.notices import NoticeBoard
-from wgmesh.discovery.pair_keys import PairKeys
-from wgmesh.discovery.peer_table import PeerTable
-from wgmesh.discovery.reception import Reception
-from wgmesh.discovery.roster import Roster
+from wgmesh.core.keys.keyschedule import MeshKeys, derive
+from wgmesh.core.model import Endpoint
+from wgmesh.discovery.bounds import Bounds
+from wgmesh.discovery.diagnosis.duplicate_keys import DuplicateKeys
+from wgmesh.discovery.diagnosis.notices import Diagnosis
+from wgmesh.discovery.diagnosis.own_key import OwnKey
+from wgmesh.discovery.dispatch import Dispatch, routes
+from wgmesh.discovery.exchange.announcer import Announcer
+from wgmesh.discovery.exchange.answers import Answers
+from wgmesh.discovery.exchange.expiry import Expiry
+from wgmesh.discovery.exchange.goodbye import Goodbyes
+from wgmesh.discovery.exchange.hellos import Hellos
+from wgmesh.discovery.exchange.stun_mapping import ExchangeMapping
+from wgmesh.discovery.exchange.transactions import Transactions
+from wgmesh.discovery.exchange.unanswered import Unanswered
+from wgmesh.discovery.gossip.layer import GossipLayer
+from wgmesh.discovery.gossip.upstream import UpstreamGossip
+from wgmesh.discovery.health import HealthBoard
+from wgmesh.discovery.lan.layer import LanLayer
+from wgmesh.discovery.layer import Layer
+from wgmesh.discovery.mainline.layer import MainlineLayer
+from wgmesh.discovery.members.address_rules import AddressRules
+from wgmesh.discovery.members.contacts import Contacts
+from wgmesh.discovery.members.membership import Membership
+from wgmesh.discovery.messages.inbox import Inbox
+from wgmesh.discovery.messages.pair_keys import PairKeys
+from wgmesh.discovery.outbox import Outbox
+from wgmesh.discovery.own import Own
+from wgmesh.discovery.private_dht.layer import PrivateDhtLayer
+from wgmesh.discovery.rendezvous.layer import RendezvousLayer
 from wgmesh.discovery.settings import DiscoverySettings
-from wgmesh.discovery.state import DiscoveryState
-from wgmesh.discovery.upstream_gossip import UpstreamGossip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,61 +50,94 @@ class Randomness:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts, already wired to each other. What the settings do not ask for is None."""
+    """The parts that the core drives, already wired to each other."""
 
     keys: MeshKeys
-    state: DiscoveryState
-    roster: Roster
-    greetings: Greetings
-    comparing: Comparing
-    meeting: Meeting
-    reception: Reception
-    departures: Departures
+    own: Own
+    inbox: Inbox
+    pair_keys: PairKeys
+    unanswered: Unanswered
+    rules: AddressRules
+    members: Membership
+    contacts: Contacts
+    hellos: Hellos
+    goodbyes: Goodbyes
+    expiry: Expiry
     mapping: ExchangeMapping
-    layers: Layers
-    notices: NoticeBoard
-    upstream_gossip: UpstreamGossip
-    finding: Finding | None
-    directory: Directory | None
+    layers: tuple[Layer, ...]
+    dht: MainlineLayer | PrivateDhtLayer | None
+    dispatch: Dispatch
+    diagnosis: Diagnosis
+    announcer: Announcer
+    health: HealthBoard
+    outbox: Outbox
 
 
-def assemble(settings: DiscoverySettings, randomness: Randomness, boot: bytes) -> Parts:
+def assemble(settings: DiscoverySettings, randomness: Randomness, boot: bytes, bounds: Bounds) -> Parts:
     """Makes the parts for one mesh. `boot` are 8 random bytes that name this run of the process."""
     keys = derive(settings.secret)
-    chance, random_bytes = randomness.random_unit, randomness.random_bytes
+    unit, random_bytes = randomness.random_unit, randomness.random_bytes
     rules = AddressRules((mesh_ipv4_network(keys, settings.mesh_subnet), keys.ipv6_network), settings.ipv6)
-    table, pair_keys = PeerTable(), PairKeys()
-    announcer = Announcer(keys.gossip_key, rules, boot, random_bytes, pair_keys.get, table.rotation)
-    state = DiscoveryState(announcer, table, pair_keys, rules, keys.gossip_port, chance, settings.punching)
-    roster = Roster(
-        state, lambda address, key: claimed_nonce(address, key, settings.secret, keys, settings.mesh_subnet) is not None
+    outbox, pair_keys, duplicates = Outbox(), PairKeys(bounds.pair_keys, bounds.waiting_messages), DuplicateKeys()
+    contacts = Contacts(unit, bounds.contacts)
+    members = Membership(
+        rules,
+        keys.gossip_port,
+        lambda address, key: claimed_nonce(address, key, settings.secret, keys, settings.mesh_subnet) is not None,
+        contacts,
+        outbox,
+        unit,
+        bounds,
     )
-    greetings = Greetings(state, roster)
-    comparing = Comparing(state, roster)
-    meeting = Meeting(state, greetings, settings.punching, chance)
-    inbox = Inbox(keys.gossip_key, state.gate, state.banned)
-    finding: Finding | None = None
-    if settings.uses_mainline:
-        finding = Finding(state, roster, settings.secret, chance, random_bytes)
-        greetings.on_stranger_met = finding.met
-        greetings.on_stranger_silent = finding.unanswered
-    directory: Directory | None = None
+    own = Own(rules, keys.gossip_port, boot, members.table.witnesses, settings.lan)
+    announcer = Announcer(
+        own, keys.gossip_key, rules, random_bytes, pair_keys.get, members.table.rotation, duplicates.is_double
+    )
+    inbox = Inbox(keys.gossip_key, members.banned, bounds.nonces)
+    transactions = Transactions(settings.punching, bounds.hellos_in_flight)
+    unanswered = Unanswered(bounds.hosts)
+    hellos = Hellos(own, announcer, members, contacts, pair_keys, inbox, outbox, rules, transactions, unanswered)
+    answers = Answers(announcer, members, contacts, hellos, outbox, rules)
+    goodbyes = Goodbyes(announcer, members, contacts, hellos, outbox, rules)
+    own_key = OwnKey(own, announcer, members, pair_keys, outbox)
+    diagnosis = Diagnosis(own, own_key, members.table, duplicates, outbox, lambda: announcer.sealed_count)
+
+    # The ways of finding peers: each is a folder, and a line here.
+    group = Endpoint(keys.multicast_group, keys.lan_port)
+    lan = LanLayer(own, announcer, members, contacts, outbox, group, unit)
+    upstream = UpstreamGossip(own, announcer, members, hellos, outbox, rules, unit, settings.gossip)
+    gossip = GossipLayer(own, announcer, members, outbox, rules, upstream, unit)
+    rendezvous = RendezvousLayer(
+        own, announcer, members.table, contacts, hellos, outbox, rules, settings.punching, unit
+    )
+    dht: MainlineLayer | PrivateDhtLayer | None = None
     if settings.private_dht:
-        directory = Directory(state, roster, settings.secret, chance, random_bytes)
-    dht = finding or directory
+        dht = PrivateDhtLayer(own, members, outbox, unanswered, settings.secret, unit, random_bytes)
+    elif settings.uses_mainline:
+        dht = MainlineLayer(
+            own, members, contacts, hellos, outbox, rules, pair_keys, settings.secret, unit, random_bytes
+        )
+    layers: tuple[Layer, ...] = (lan, gossip, rendezvous) if dht is None else (lan, gossip, rendezvous, dht)
+
+    table = routes(hellos, answers, goodbyes, lan, gossip, rendezvous)
     return Parts(
         keys=keys,
-        state=state,
-        roster=roster,
-        greetings=greetings,
-        comparing=comparing,
-        meeting=meeting,
-        reception=Reception(state, inbox, roster, greetings, comparing, meeting, settings.gossip),
-        departures=Departures(state, roster, greetings),
+        own=own,
+        inbox=inbox,
+        pair_keys=pair_keys,
+        unanswered=unanswered,
+        rules=rules,
+        members=members,
+        contacts=contacts,
+        hellos=hellos,
+        goodbyes=goodbyes,
+        expiry=Expiry(members, hellos),
         mapping=ExchangeMapping(random_bytes),
-        layers=Layers(settings, state, None if dht is None else dht.layer),
-        notices=NoticeBoard(state),
-        upstream_gossip=UpstreamGossip(state, greetings, chance),
-        finding=finding,
-        directory=directory,
+        layers=layers,
+        dht=dht,
+        dispatch=Dispatch(own, inbox, pair_keys, members, diagnosis, answers, lan, layers, table, unanswered),
+        diagnosis=diagnosis,
+        announcer=announcer,
+        health=HealthBoard(layers, members, rules, bool(settings.static_peers)),
+        outbox=outbox,
     )

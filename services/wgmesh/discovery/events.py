@@ -6,8 +6,12 @@ import ipaddress
 from dataclasses import dataclass
 
 from wgmesh.core.model import Endpoint, PublicKey
-from wgmesh.discovery.mainline import GetItem, PutItem, ReadRecord, StoreRecord
-from wgmesh.discovery.mainline_plan import Announce, LookUp
+from wgmesh.discovery.dht import DhtRequest
+
+# How events and status name the ways of finding.
+LAN, EXCHANGE, GOSSIP, STATIC, CACHE, DHT = "lan", "exchange", "gossip", "static", "cache", "dht"
+# Two more, which are hearsay: a list in another member's HELLO or REPLY, and a record that was read in a DHT.
+KNOWN_PEER, DHT_RECORD = "known-peer", "dht-record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,10 @@ class PeersChanged:
 
 @dataclass(frozen=True, slots=True)
 class PeerSighted:
-    """A peer was heard of for the first time, through `layer`. Its trace starts here."""
+    """A peer has shown itself: until then it is a name that anybody could have invented, and no event.
+
+    `layer` is what found it; its trace starts here.
+    """
 
     public_key: PublicKey
     layer: str
@@ -29,6 +36,13 @@ class PeerLeft:
 
     public_key: PublicKey
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDisplaced:
+    """A name that nothing has proven has given way to another in the table."""
+
+    public_key: PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +99,6 @@ class PairKeysWanted:
     public_keys: tuple[PublicKey, ...]
 
 
-DhtRequest = Announce | LookUp | PutItem | GetItem | StoreRecord | ReadRecord
-
-
 @dataclass(frozen=True, slots=True)
 class DhtRequested:
     """Something is to be asked of the Mainline DHT, or of the private one."""
@@ -101,6 +112,7 @@ Event = (
     | PairKeysWanted
     | PeerSighted
     | PeerLeft
+    | PeerDisplaced
     | ProbeAnswered
     | ProbeFailed
     | LayerHeard

@@ -6,8 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wgmesh.core.keyschedule import derive
-from wgmesh.core.secret import Secret
+from wgmesh.core.keys.keyschedule import derive
+from wgmesh.core.keys.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

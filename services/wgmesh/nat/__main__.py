@@ -76,9 +76,13 @@ class Reach:
     def _on_peers(self, snapshot: PeersSnapshot) -> None:
         own = snapshot.description
         wanted = targets(own, snapshot.peers, ipv6=self._settings.ipv6)
+        self._server.set_peers(
+            {address for peer in snapshot.peers for address in (peer.mesh_ipv4, peer.mesh_ipv6) if address is not None}
+        )
         if own is not None:
             self._server.set_addresses({own.mesh_ipv4, own.mesh_ipv6} if self._settings.ipv6 else {own.mesh_ipv4})
             if self._stun is not None:
+                self._stun.use_peers(snapshot.observed_endpoints)
                 self._stun.use_port(own.wireguard_port)
         keys = {target.public_key for target in wanted}
         self._instruments.retain(keys)
@@ -95,7 +99,10 @@ class Reach:
     def _on_report(self, report: NatReport) -> None:
         before = self._table.published.report
         if (report.mapping, report.external_endpoint) != (before.mapping, before.external_endpoint):
-            self._log.info("nat report changed", mapping=report.mapping, endpoint=str(report.external_endpoint))
+            seen = [str(sighting.endpoint) for sighting in report.sightings]
+            self._log.info(
+                "nat report changed", mapping=report.mapping, endpoint=str(report.external_endpoint or ""), seen=seen
+            )
         self._publish(self._table.set_report(report))
 
     def _publish(self, snapshot: PathsSnapshot | None) -> None:

@@ -34,7 +34,7 @@ class PathTable:
         return self._publish(self._published.report)
 
     def answered(self, key: PublicKey, rtt_s: float, at: float) -> PathsSnapshot | None:
-        return self._measured(Path(key, rtt_s, at, 0))
+        return self._measured(Path(key, rtt_s, at))
 
     def unanswered(self, key: PublicKey) -> PathsSnapshot | None:
         before = self._paths.get(key) or Path(key)

@@ -6,7 +6,7 @@ import struct
 
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import IPAddress
-from wgmesh.core.stun import MAGIC_COOKIE
+from wgmesh.core.stun.codec import MAGIC_COOKIE
 
 UDP_PROTOCOL = 17
 UDP_HEADER_BYTES = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import grpc.aio
-from wgmesh.convert.nat import nat_report_to_proto, paths_snapshot_to_proto
+from wgmesh.convert.nat import paths_snapshot_to_proto
 from wgmesh.core.model import PathsSnapshot
 from wgmesh.runtime.snapshots import SnapshotCell
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
@@ -21,11 +21,6 @@ class NatServicer(NatServiceServicer):
 
     def __init__(self, snapshots: SnapshotCell[PathsSnapshot]) -> None:
         self._snapshots = snapshots
-
-    async def GetNatReport(
-        self, request: nat_pb2.GetNatReportRequest, context: Context
-    ) -> nat_pb2.GetNatReportResponse:
-        return nat_pb2.GetNatReportResponse(report=nat_report_to_proto(self._snapshots.value.report))
 
     async def WatchPaths(
         self, request: nat_pb2.WatchPathsRequest, context: Context

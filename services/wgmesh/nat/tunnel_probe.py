@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wgmesh.core.model import IPAddress, Peer, PublicKey, SelfDescription
 
 PROBE_GAP_S = 30.0  # fresh enough for a display and for choosing paths; a probe costs both ends a millisecond
-# In a large mesh a node probes one peer every so often, whoever is next: 49 peers every 30 s would be 200 MB a day of
+# In a large mesh a node probes one peer after the other, at this pace: 49 peers every 30 s would be 200 MB a day of
 # connections, or 30 MB of echoes; so it is 1.3 MB, of 3 that a mesh of 50 at rest may cost. That a tunnel has died
 # shows by WireGuard's own handshakes.
 PROBE_PACE_S = 15.0
@@ -58,8 +58,18 @@ class _Probed:
 class ProbeSchedule:
     """When each peer is probed next. `now` is seconds on any clock that never goes back; `jitter()` is in [0, 1)."""
 
-    def __init__(self, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        jitter: Callable[[], float],
+        *,
+        gap_s: float = PROBE_GAP_S,
+        pace_s: float = PROBE_PACE_S,
+        not_asked_gap_s: float = NOT_ASKED_GAP_S,
+    ) -> None:
         self._jitter = jitter
+        self._gap_s = gap_s
+        self._pace_s = pace_s
+        self._not_asked_gap_s = not_asked_gap_s
         self._peers: dict[PublicKey, _Probed] = {}
         self._in_flight_count = 0
 
@@ -90,7 +100,7 @@ class ProbeSchedule:
         return [probed.target for probed in taken]
 
     def answered(self, key: PublicKey, now: float) -> None:
-        self._landed(key, now, max(PROBE_GAP_S, self._turn_s()), failure_count=0)
+        self._landed(key, now, max(self._gap_s, self._turn_s()), failure_count=0)
 
     def unanswered(self, key: PublicKey, now: float) -> None:
         probed = self._peers.get(key)
@@ -100,7 +110,7 @@ class ProbeSchedule:
     def not_asked(self, key: PublicKey, now: float) -> None:
         """The probe was not sent or not finished, for a reason of our own: that says nothing of the peer."""
         probed = self._peers.get(key)
-        self._landed(key, now, NOT_ASKED_GAP_S, 0 if probed is None else probed.failure_count)
+        self._landed(key, now, self._not_asked_gap_s, 0 if probed is None else probed.failure_count)
 
     def next_due_at(self) -> float | None:
         """Returns when `take_due` has something next, or None while everything waits for probes in flight."""
@@ -124,4 +134,4 @@ class ProbeSchedule:
 
     def _turn_s(self) -> float:
         """Until all peers have had their turn."""
-        return PROBE_PACE_S * len(self._peers)
+        return self._pace_s * len(self._peers)

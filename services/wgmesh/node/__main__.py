@@ -11,8 +11,8 @@ from wgmesh.client.nat import NatClient
 from wgmesh.client.wireguard import WireGuardClient
 from wgmesh.core.errors import MeshError
 from wgmesh.core.version import VERSION
+from wgmesh.node.io.reconcile_loop import Clients, ReconcileLoop
 from wgmesh.node.io.reloading import Reloading
-from wgmesh.node.io.turns import Clients, Turns
 from wgmesh.node.servicer import NodeServicer
 from wgmesh.node.settings import NodeSettings
 from wgmesh.runtime import telemetry
@@ -30,15 +30,15 @@ async def main(shell: Shell, settings: NodeSettings) -> None:
         DiscoveryClient(path("discovery"), interceptors) as discovery,
         NatClient(path("nat"), interceptors) as nat,
     ):
-        turns = Turns(shell, settings, Clients(wireguard, discovery, nat))
-        reloading = Reloading(shell, settings, turns)
-        servicer = NodeServicer(settings, turns, discovery, reloading.reload, VERSION, started_at)
+        loop = ReconcileLoop(shell, settings, Clients(wireguard, discovery, nat))
+        reloading = Reloading(shell, settings, loop)
+        servicer = NodeServicer(settings, loop, discovery, reloading.reload, VERSION, started_at, shell.is_separated)
 
         def register(server: grpc.aio.Server) -> None:
             add_NodeServiceServicer_to_server(servicer, server)
 
         async with shell.serve(register, ["wgmesh.v1.NodeService"]), asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(turns.run()), tasks.create_task(_reload_on_signal(shell, reloading))]
+            work = [tasks.create_task(loop.run()), tasks.create_task(_reload_on_signal(shell, reloading))]
             await shell.stopping.wait()
             for task in work:
                 task.cancel()

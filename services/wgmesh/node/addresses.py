@@ -1,10 +1,10 @@
 """Mesh addresses: the own ones, and who owns an address that several members claim (protocol notes, 3.4).
 
-Whoever has been reached by WireGuard beats whoever is only heard of: keys can be made until one fits, and told of by
-anybody. Then a claim that follows from the claimant's key beats one that does not. Of two that follow the bytewise
-smaller key wins, as upstream decides; of two others the one that was here first, since nobody moves whom he does not
-know. The loser gets no packets for the address until it has moved. A node that is the loser itself, against somebody
-whom it has reached, moves to the next derivation that nobody claims.
+A claimant that WireGuard has reached beats one that it has not, and one that has shown itself beats a mere name: keys
+can be made until one fits, and anybody can tell of them. Then a claim that follows from the claimant's key beats one
+that does not. Of two that follow the bytewise smaller key wins, as upstream decides; of two others the one that was
+here first, since nobody moves for a stranger. The loser gets no packets for the address until it has moved. A node that
+is the loser itself, against a member that it has reached, moves to the next derivation that nobody claims.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from wgmesh.core.addressing import (
@@ -47,7 +48,7 @@ class AddressBook:
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
-        self._derived: dict[tuple[PublicKey, IPAddress], bool] = {}
+        self._is_derived = lru_cache(_DERIVATIONS_MAX)(self._follows_from_key)
 
     def own(self, identity: Identity, peers: Iterable[Peer]) -> OwnAddresses:
         """The own addresses: the stored ones where they still fit, moved away from a lost contest."""
@@ -68,18 +69,22 @@ class AddressBook:
         for address in (own.ipv4, own.ipv6):
             claims.setdefault(address, []).append(own_key)
         contested = {address: claimants for address, claimants in claims.items() if len(claimants) > 1}
-        met_at = {peer.public_key: peer.first_seen_at for peer in known} if contested else {}
-        reached = _reached(known) | {own_key} if contested else frozenset()
-        return tuple(self._contest(address, claimants, met_at, reached) for address, claimants in contested.items())
+        if not contested:
+            return ()
+        met_at = {peer.public_key: peer.first_seen_at for peer in known}
+        ranks = (_reached(known) | {own_key}, _shown(known))
+        return tuple(self._contest(address, claimants, met_at, ranks) for address, claimants in contested.items())
 
     def _contest(
         self,
         address: IPAddress,
         claimants: list[PublicKey],
         met_at: Mapping[PublicKey, float],
-        reached: AbstractSet[PublicKey],
+        ranks: Iterable[AbstractSet[PublicKey]],
     ) -> Contest:
-        candidates = [key for key in claimants if key in reached] or claimants
+        """`ranks` are the keys that come before all others, the best first."""
+        better = ([key for key in claimants if key in rank] for rank in ranks)
+        candidates = next((keys for keys in better if keys), claimants)
         winner = self._winner(address, candidates, met_at)
         return Contest(address, winner, tuple(sorted(key for key in claimants if key != winner)))
 
@@ -94,14 +99,6 @@ class AddressBook:
             return (not is_derived, 0.0 if is_derived or is_ours else met_at[key], key)
 
         return min(claimants, key=rank)
-
-    def _is_derived(self, key: PublicKey, address: IPAddress) -> bool:
-        known = self._derived.get((key, address))
-        if known is None:
-            if len(self._derived) >= _DERIVATIONS_MAX:
-                self._derived.clear()
-            known = self._derived[(key, address)] = self._follows_from_key(key, address)
-        return known
 
     def _follows_from_key(self, key: PublicKey, address: IPAddress) -> bool:
         settings = self._settings
@@ -125,6 +122,11 @@ def _reached(peers: Iterable[Peer]) -> frozenset[PublicKey]:
     return frozenset(
         peer.public_key for peer in peers if any(candidate.proven_at is not None for candidate in peer.candidates)
     )
+
+
+def _shown(peers: Iterable[Peer]) -> frozenset[PublicKey]:
+    """Those that have spoken with a proof, or from where they were asked."""
+    return frozenset(peer.public_key for peer in peers if peer.direct_seen_at or peer.possession_at)
 
 
 def _claims(peers: Iterable[Peer]) -> dict[IPAddress, list[PublicKey]]:

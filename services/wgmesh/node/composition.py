@@ -5,14 +5,19 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from wgmesh.core.model import (
     CandidateSource,
     DesiredDevice,
     DesiredPeer,
+    Endpoint,
     Identity,
+    IPAddress,
     IPNetwork,
+    NatReport,
     ObservedDevice,
     ObservedPeer,
     PathsSnapshot,
@@ -23,14 +28,17 @@ from wgmesh.core.model import (
     RefusedRoute,
     SelfDescription,
 )
+from wgmesh.core.network_index import NetworkIndex
 from wgmesh.node.addresses import AddressBook, Contest, OwnAddresses
-from wgmesh.node.handshakes import HandshakeTable
+from wgmesh.node.handshakes import Approach, HandshakeTable
 from wgmesh.node.liveness import Liveness, TrafficMemory, Verdict, judge
-from wgmesh.node.routes import Choice, RouteChooser
+from wgmesh.node.routes import Choice, RouteChooser, Surroundings
 from wgmesh.node.settings import NodeSettings
 
 IPV6_PREFIX_LENGTH = 64  # protocol notes, 3.3
-_SEEN_MAX = 4096  # departed keys are kept only to tell leaving from a restart; four times the peers that may exist
+HOSTS_REMEMBERED = 4096  # mesh addresses: two for each of a thousand peers, and as many that are gone
+SIGHTINGS_ANNOUNCED_MAX = 2  # an honest server's and a lying one's; each costs our peers datagrams
+SEEN_MAX = 4096  # departed keys are kept only to tell leaving from a restart; four times the peers that may exist
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,8 @@ class World:
 class Composition:
     """What this node wants, and what it concluded.
 
-    `next_at` is when the world must be looked at again without any change.
+    `next_at` is when the world must be looked at again without any change. `unwanted` are the peers that the device has
+    and is to lose, each with the reason.
     """
 
     addresses: OwnAddresses
@@ -58,6 +67,7 @@ class Composition:
     foreign_subnet: frozenset[PublicKey]
     next_at: float | None
     refused_routes: tuple[RefusedRoute, ...] = ()
+    unwanted: Mapping[PublicKey, str] = field(default_factory=dict)
 
 
 class Composer:
@@ -65,12 +75,18 @@ class Composer:
 
     def __init__(self, settings: NodeSettings, own_key: PublicKey) -> None:
         self._settings = settings
+        self._mesh_ipv4, self._mesh_ipv6 = settings.mesh_ipv4_network, settings.keys.ipv6_network
         self._own_key = own_key
         self._addresses = AddressBook(settings)
         self._handshakes = HandshakeTable(own_key)
         self._traffic = TrafficMemory()
         self._routes = RouteChooser(settings.accept_routes)
         self._seen_in_this_life: set[PublicKey] = set()
+
+    def preview(self, world: World, now: float) -> Composition:
+        """What `compose` would return. It composes with a copy of the memories, so the next turn does not notice."""
+        shared = (self._settings, self._own_key, self._addresses)  # composing changes nothing that these answer
+        return deepcopy(self, {id(part): part for part in shared}).compose(world, now)
 
     def compose(self, world: World, now: float) -> Composition:
         """Composes the world at `now`."""
@@ -83,12 +99,13 @@ class Composer:
         own = self._addresses.own(world.identity, peers)
         contests = self._addresses.contests(self._own_key, own, peers)
         verdicts = {peer.public_key: self._judge(peer, observed, now) for peer in peers}
-        retained = self._retained_peers(peers, observed, excluded, now)
-        desired = self._desired_peers(peers, observed, contests, now) + tuple(peer for peer, _ in retained)
+        retained, unwanted = self._unnamed_peers(peers, observed, excluded, now)
+        approaches = self._handshakes.approaches(peers, observed, now, _routed(world.device))
+        desired = self._desired_peers(peers, approaches, contests) + tuple(peer for peer, _ in retained)
         advertised: dict[PublicKey, Iterable[IPNetwork]] = {peer.public_key: peer.routable_networks for peer in peers}
         advertised |= {peer.public_key: peer.routable_networks for peer, _ in retained}
         standings = verdicts | {peer.public_key: verdict for peer, verdict in retained}
-        choice = self._routes.choose(advertised, standings, now)
+        choice = self._routes.choose(advertised, standings, now, self._surroundings(peers, world.device))
         due = [at for at in (self._handshakes.next_at(), choice.next_at) if at is not None]
         return Composition(
             addresses=own,
@@ -96,11 +113,10 @@ class Composer:
             proofs=_proofs(verdicts, observed),
             verdicts=verdicts,
             contests=contests,
-            foreign_subnet=frozenset(
-                peer.public_key for peer in peers if peer.mesh_ipv4 not in self._settings.mesh_ipv4_network
-            ),
+            foreign_subnet=frozenset(peer.public_key for peer in peers if peer.mesh_ipv4 not in self._mesh_ipv4),
             next_at=min(due, default=None),
             refused_routes=choice.refused,
+            unwanted=unwanted,
         )
 
     def _remember(self, snapshot: PeersSnapshot) -> None:
@@ -109,48 +125,67 @@ class Composer:
             self._seen_in_this_life.clear()
         else:
             self._seen_in_this_life.update(peer.public_key for peer in snapshot.peers)
-            if len(self._seen_in_this_life) > _SEEN_MAX:
+            if len(self._seen_in_this_life) > SEEN_MAX:
                 self._seen_in_this_life = {peer.public_key for peer in snapshot.peers}
 
-    def _retained_peers(
+    def _unnamed_peers(
         self,
         peers: tuple[Peer, ...],
         observed: Mapping[PublicKey, ObservedPeer],
         excluded: AbstractSet[PublicKey],
         now: float,
-    ) -> tuple[tuple[DesiredPeer, Verdict], ...]:
-        """Working tunnels to peers that a restarted discovery has not heard of yet.
+    ) -> tuple[tuple[tuple[DesiredPeer, Verdict], ...], dict[PublicKey, str]]:
+        """Of the peers that the device has and discovery does not name: those to keep, and why the others go.
 
-        A peer that discovery once named and then dropped has left; one that it never named is only not found again.
+        A working tunnel to a peer that a restarted discovery has not heard of yet is kept. A peer that discovery once
+        named and then dropped has left; one that it never named is only not found again.
         """
-        known = {peer.public_key for peer in peers} | self._seen_in_this_life | excluded
-        retained = []
+        named = {peer.public_key for peer in peers}
+        retained: list[tuple[DesiredPeer, Verdict]] = []
+        unwanted: dict[PublicKey, str] = {}
         for key, peer in observed.items():
-            if key in known:
+            if key in named:
                 continue
             verdict = judge(peer, self._traffic.grew_at(key), now)
-            if verdict.liveness is Liveness.CONNECTED:
-                mesh = frozenset(network for network in peer.allowed_ips if self._is_mesh_host(network))
-                desired = DesiredPeer(
-                    public_key=key,
-                    preshared_key=self._settings.keys.psk,
-                    allowed_ips=mesh,
-                    routable_networks=peer.allowed_ips - mesh,
-                    persistent_keepalive_s=peer.persistent_keepalive_s,
-                )
-                retained.append((desired, verdict))
-        return tuple(retained)
+            if key == self._own_key:
+                unwanted[key] = "It carries this node's own key, and a node is no peer of itself."
+            elif key in excluded:
+                unwanted[key] = "It is banned."
+            elif key in self._seen_in_this_life:
+                unwanted[key] = "Discovery names it no more: it has left, or it was not heard of for too long."
+            elif verdict.liveness is not Liveness.CONNECTED:
+                unwanted[key] = f"Discovery has never named it, and nothing proves its tunnel: {verdict.reason}."
+            else:
+                retained.append((self._as_it_is(peer), verdict))
+        return tuple(retained), unwanted
+
+    def _as_it_is(self, peer: ObservedPeer) -> DesiredPeer:
+        mesh = frozenset(network for network in peer.allowed_ips if self._is_mesh_host(network))
+        return DesiredPeer(
+            public_key=peer.public_key,
+            preshared_key=self._settings.keys.psk,
+            allowed_ips=mesh,
+            routable_networks=peer.allowed_ips - mesh,
+            persistent_keepalive_s=peer.persistent_keepalive_s,
+        )
+
+    def _surroundings(self, peers: tuple[Peer, ...], device: ObservedDevice | None) -> Surroundings:
+        """Where members have answered us from, and which networks the device has for whom."""
+        answered = {(host, peer.public_key) for peer in peers for host in _answering_hosts(peer)}
+        routed = device.routes if device is not None else frozenset()
+        holders = device.peers if device is not None and routed else ()
+        return Surroundings(tuple(answered), {peer.public_key: peer.allowed_ips & routed for peer in holders})
 
     def _is_mesh_host(self, network: IPNetwork) -> bool:
         address = network.network_address
-        mesh = self._settings.mesh_ipv4_network if address.version == 4 else self._settings.keys.ipv6_network
+        mesh = self._mesh_ipv4 if address.version == 4 else self._mesh_ipv6
         return network.prefixlen == address.max_prefixlen and address in mesh
 
     def _judge(self, peer: Peer, observed: Mapping[PublicKey, ObservedPeer], now: float) -> Verdict:
         return judge(observed.get(peer.public_key), self._traffic.grew_at(peer.public_key), now)
 
     def _device(self, own: OwnAddresses, peers: tuple[DesiredPeer, ...]) -> DesiredDevice:
-        ipv4 = ipaddress.IPv4Interface((own.ipv4, self._settings.mesh_ipv4_network.prefixlen))
+        ipv4 = ipaddress.IPv4Interface((own.ipv4, self._mesh_ipv4.prefixlen))
         ipv6 = ipaddress.IPv6Interface((own.ipv6, IPV6_PREFIX_LENGTH))
         return DesiredDevice(
             addresses=(ipv4, ipv6),
@@ -163,22 +198,20 @@ class Composer:
     def _desired_peers(
         self,
         peers: tuple[Peer, ...],
-        observed: Mapping[PublicKey, ObservedPeer],
+        approaches: Mapping[PublicKey, Approach],
         contests: tuple[Contest, ...],
-        now: float,
     ) -> tuple[DesiredPeer, ...]:
         lost = {(contest.address, key) for contest in contests for key in contest.losers}
         desired = []
         for peer in peers:
-            approach = self._handshakes.approach(peer, observed.get(peer.public_key), now)
+            approach = approaches[peer.public_key]
             addresses = (self._own_mesh_addresses(peer)) - {address for address, key in lost if key == peer.public_key}
             desired.append(
                 DesiredPeer(
                     public_key=peer.public_key,
                     preshared_key=self._settings.keys.psk,
                     endpoint=approach.endpoint,
-                    allowed_ips=frozenset(ipaddress.ip_network(address) for address in addresses),
-                    routable_networks=frozenset(peer.routable_networks),
+                    allowed_ips=frozenset(map(_host_network, addresses)),
                     persistent_keepalive_s=approach.keepalive_s,
                     only_if_connected=not approach.present,
                 )
@@ -188,9 +221,9 @@ class Composer:
     def _own_mesh_addresses(self, peer: Peer) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
         """The claimed addresses that lie in the mesh; others would be routes in disguise."""
         addresses: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = set()
-        if peer.mesh_ipv4 in self._settings.mesh_ipv4_network:
+        if peer.mesh_ipv4 in self._mesh_ipv4:
             addresses.add(peer.mesh_ipv4)
-        if peer.mesh_ipv6 is not None and peer.mesh_ipv6 in self._settings.keys.ipv6_network:
+        if peer.mesh_ipv6 is not None and peer.mesh_ipv6 in self._mesh_ipv6:
             addresses.add(peer.mesh_ipv6)
         return addresses
 
@@ -208,12 +241,41 @@ class Composer:
             routable_networks=advertised,
             introducer=self._settings.introducer,
             nat_type=report.mapping.upstream_word if report.answered_at is not None else "",
-            external_endpoints=(report.external_endpoint,) if report.external_endpoint else (),
+            external_endpoints=_outside(report),
         )
 
 
+def _answering_hosts(peer: Peer) -> set[IPAddress]:
+    """The addresses at which a member was reached, but for those on a LAN of this host.
+
+    There the wireguard service refuses all routes, and gives the better reason.
+    """
+    reached = {each.endpoint.host for each in peer.candidates if each.proven_at}
+    if peer.control_endpoint is not None:
+        reached.add(peer.control_endpoint.host)
+    return reached - {each.endpoint.host for each in peer.candidates if each.source is CandidateSource.LAN}
+
+
+def _routed(device: ObservedDevice | None) -> NetworkIndex[None]:
+    """The networks that the host sends into the device."""
+    return NetworkIndex((network, None) for network in (device.routes if device else ()))
+
+
+def _outside(report: NatReport) -> tuple[Endpoint, ...]:
+    """Where peers may try: the outside endpoint, or all that were seen where the STUN servers are divided."""
+    if report.external_endpoint is not None:
+        return (report.external_endpoint,)
+    return tuple(sighting.endpoint for sighting in report.sightings[:SIGHTINGS_ANNOUNCED_MAX])
+
+
+@lru_cache(HOSTS_REMEMBERED)
+def _host_network(address: IPAddress) -> IPNetwork:
+    """The network of one address. The standard library makes it by way of text, for each peer in each turn."""
+    return ipaddress.ip_network(address)
+
+
 def _with_routes(peer: DesiredPeer, choice: Choice) -> DesiredPeer:
-    """The peer with the networks that it was given. It comes with all that it advertises."""
+    """The peer with the networks that it was given."""
     chosen = choice.routes.get(peer.public_key, frozenset())
     return peer if chosen == peer.routable_networks else replace(peer, routable_networks=chosen)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wgmesh.core.model import ObservedPeer, PublicKey
+from wgmesh.core.wireguard_times import REJECT_AFTER_S
 
 # specification
-REJECT_AFTER_S = 180.0  # WireGuard paper, section 6.1: no session outlives this without a new handshake
 
 
 class Liveness(StrEnum):
@@ -49,14 +49,15 @@ class TrafficMemory:
         return peer.rx_bytes, now if peer.rx_bytes > before[0] else before[1]
 
     def grew_at(self, key: PublicKey) -> float | None:
-        return self._seen.get(key, (0, None))[1]
+        seen = self._seen.get(key)
+        return seen[1] if seen is not None else None
 
 
 def judge(peer: ObservedPeer | None, grew_at: float | None, now: float) -> Verdict:
     """Judges a peer from its handshake and its traffic. `peer` None means that the device does not have it."""
     if peer is None or peer.handshake_at is None:
         return Verdict(Liveness.CONNECTING, None, "no handshake has completed yet")
-    proven_at = max(peer.handshake_at, grew_at or 0.0)
+    proven_at = max(peer.handshake_at, grew_at or peer.handshake_at)
     if now - proven_at < REJECT_AFTER_S:
         return Verdict(Liveness.CONNECTED, proven_at)
     return Verdict(Liveness.STALE, proven_at, f"nothing was received for {int(now - proven_at)} s")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from wgmesh.core.announcement_room import networks_problem
 from wgmesh.core.model import IPNetwork
+from wgmesh.core.wire.announcement_room import networks_problem
 
+PROBLEMS_MAX = 20  # a screen
+PROBLEM_CHARACTERS_MAX = 300
 LOG_LEVELS = ("debug", "info", "warn", "warning", "error")
 
 
@@ -55,7 +57,17 @@ def parse_reload_file(text: str, hostname: str = "") -> ReloadRequest:
                 problems.append(f"line {number}: log-level is one of {', '.join(LOG_LEVELS)}, not {value!r}")
             case _:
                 problems.append(f"line {number}: {key!r} cannot be changed while the node runs; restart it instead")
-    return ReloadRequest(routes, level, tuple(problems))
+    return ReloadRequest(routes, level, _bounded(problems))
+
+
+def _bounded(problems: list[str]) -> tuple[str, ...]:
+    """The first problems, each of a few lines: another file by mistake may have thousands, and values of a page."""
+    told = [
+        each if len(each) <= PROBLEM_CHARACTERS_MAX else f"{each[:PROBLEM_CHARACTERS_MAX]} ..." for each in problems
+    ]
+    if len(told) <= PROBLEMS_MAX:
+        return tuple(told)
+    return (*told[:PROBLEMS_MAX], f"and {len(told) - PROBLEMS_MAX} more; is this the right file?")
 
 
 def _networks(value: str) -> tuple[tuple[IPNetwork, ...], list[str]]:

@@ -10,9 +10,10 @@ from wgmesh.convert.peer import ban_to_proto
 from wgmesh.convert.scalar import duration, endpoint_to_proto, seconds
 from wgmesh.core.errors import InvalidInput
 from wgmesh.core.model import Endpoint
-from wgmesh.node.answers import chosen_ban, chosen_for_ban, peer_statuses, select_peer, status
-from wgmesh.node.io.turns import Turns
+from wgmesh.node.forecast import forecast_to_proto
+from wgmesh.node.io.reconcile_loop import ReconcileLoop
 from wgmesh.node.settings import NodeSettings
+from wgmesh.node.status import chosen_ban, chosen_for_ban, peer_statuses, select_peer, status
 from wgmesh.v1 import node_service_pb2 as node_pb2
 from wgmesh.v1.node_service_pb2_grpc import NodeServiceServicer
 
@@ -27,25 +28,29 @@ class NodeServicer(NodeServiceServicer):
     def __init__(
         self,
         settings: NodeSettings,
-        turns: Turns,
+        loop: ReconcileLoop,
         discovery: DiscoveryClient,
         reload: Callable[[], Awaitable[tuple[list[str], list[str]]]],
         version: str,
         started_at: float,
+        is_separated: bool,
     ) -> None:
         self._settings = settings
-        self._turns = turns
+        self._loop = loop
         self._discovery = discovery
         self._reload = reload
         self._version = version
         self._started_at = started_at
+        self._is_separated = is_separated
 
     def _peers(self) -> tuple[node_pb2.PeerStatus, ...]:
-        picture = self._turns.pictures.value
+        picture = self._loop.pictures.value
         return peer_statuses(picture) if picture else ()
 
     async def GetStatus(self, request: node_pb2.GetStatusRequest, context: Context) -> node_pb2.GetStatusResponse:
-        return status(self._settings, self._turns.pictures.value, self._version, self._started_at)
+        response = status(self._settings, self._loop.pictures.value, self._version, self._started_at)
+        response.privileges_separated = self._is_separated
+        return response
 
     async def ListPeers(self, request: node_pb2.ListPeersRequest, context: Context) -> node_pb2.ListPeersResponse:
         return node_pb2.ListPeersResponse(peers=self._peers())
@@ -57,10 +62,13 @@ class NodeServicer(NodeServiceServicer):
         self, request: node_pb2.NodeServiceWatchPeersRequest, context: Context
     ) -> AsyncIterator[node_pb2.NodeServiceWatchPeersResponse]:
         revision = 0
-        async for picture in self._turns.pictures.watch():
+        async for picture in self._loop.pictures.watch():
             revision += 1
             peers = peer_statuses(picture) if picture else ()
             yield node_pb2.NodeServiceWatchPeersResponse(revision=revision, peers=peers)
+
+    async def PlanTurn(self, request: node_pb2.PlanTurnRequest, context: Context) -> node_pb2.PlanTurnResponse:
+        return forecast_to_proto(await self._loop.plan(context.time_remaining()))
 
     async def ProbePeer(self, request: node_pb2.ProbePeerRequest, context: Context) -> node_pb2.ProbePeerResponse:
         port = request.endpoint.port or self._settings.keys.gossip_port
@@ -85,7 +93,7 @@ class NodeServicer(NodeServiceServicer):
     async def BanPeer(
         self, request: node_pb2.NodeServiceBanPeerRequest, context: Context
     ) -> node_pb2.NodeServiceBanPeerResponse:
-        key, hostname = chosen_for_ban(self._turns.pictures.value, self._settings, request.selector)
+        key, hostname = chosen_for_ban(self._loop.pictures.value, self._settings, request.selector)
         await self._discovery.ban_peer(key, request.reason)
         return node_pb2.NodeServiceBanPeerResponse(public_key=key.raw, hostname=hostname)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wgmesh.core.addressing import mesh_ipv4_network
-from wgmesh.core.keyschedule import MeshKeys
+from wgmesh.core.keys.keyschedule import MeshKeys
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import IPNetwork
-from wgmesh.core.secret import Secret
 from wgmesh.core.settings import PRIVATE_NETWORKS
 
 
@@ -31,6 +31,8 @@ class NodeSettings:
 
     ipv6: bool = True
     introducer: bool = False
+    unfiltered: str = ""
+    """Why the system calls of the processes are not filtered, if so."""
 
     @property
     def mesh_ipv4_network(self) -> ipaddress.IPv4Network:

@@ -104,23 +104,22 @@ class DatagramDriver(Generic[EventT]):
             self.remove_channel(name)
 
     def _receive(self, name: str) -> None:
+        """Reads what has arrived; what follows from all of it is sent and reported together."""
+        channel = self._channels[name]
         for _ in range(MAX_DATAGRAMS_PER_TURN):
-            channel = self._channels.get(name)
-            if channel is None:  # an event of the last datagram closed it
-                return
             try:
                 data, address = channel.socket.recvfrom(MAX_DATAGRAM_BYTES)
             except (BlockingIOError, InterruptedError):
-                return
+                break
             except OSError as error:  # an ICMP error of an earlier send, or an interface that went away
                 self._log.debug("datagram not received", channel=name, reason=error.strerror)
-                return
+                break
             try:
                 source = Endpoint.of(address[0], address[1])
             except ValueError:  # source port 0: nobody to answer to
                 continue
             self._core.handle_datagram(data, source, self.now(), name)
-            self.pump()
+        self.pump()
 
     def _send(self, transmit: Transmit) -> None:
         channel = self._channels.get(transmit.channel)

@@ -1,6 +1,6 @@
 """A histogram whose series can end.
 
-The SDK's histogram keeps every set of labels for ever: a peer that left would be exported until the process ends.
+The SDK's histogram never drops a set of labels: a peer that left would be exported until the process ends.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class ForgettableHistogram:
         """Returns everything as the SDK would export it, or None when there is nothing."""
         if not self._counts:
             return None
-        # whoever collects has loaded the SDK already; whoever only records need not
+        # a process that collects has loaded the SDK already; one that only records need not
         from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, HistogramDataPoint, Metric
 
         now_ns = self._clock_ns()

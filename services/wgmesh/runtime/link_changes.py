@@ -48,7 +48,7 @@ class LinkChanges:
         self._changed.clear()
 
     def _drain(self) -> None:
-        """The messages do not matter: everything is read anew. Neither does an overrun (ENOBUFS)."""
+        """The messages do not matter: everything is read again. Neither does an overrun (ENOBUFS)."""
         self._changed.set()
         while True:
             try:

@@ -13,20 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from structlog import DropEvent
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import PresharedKey
-from wgmesh.core.secret import Secret
 
 Event = MutableMapping[str, Any]
 Processor = Callable[[Any, str, Event], Event]
 
 REPEATS_PER_MINUTE = 10  # enough to see a pattern, few enough that an outsider's packets cannot fill a disk
+# Peers come and go, devices change: an operator reads them one by one. But who knows the secret can make that happen
+# without end. Three kinds of line follow each other then (a peer comes, it leaves, the device changes), and with one
+# of warnings they stay below a line a second, which a disk bears.
+INFO_PER_MINUTE = 16
 REPEAT_WINDOW_S = 60.0
 MAX_LIMITED_EVENTS = 256  # event names are literals in our code, so this is far above what exists
 REPEAT_KEY = "_repeat_key"  # what tells repeats when the event's own text does not; never printed
 MAX_VALUE_CHARS = 2000  # a value from the network must not make a line without end
 MAX_DEPTH = 6  # deeper values are shown as their type
-
-LIMITED_LEVELS = frozenset({"warning", "error"})
 
 _PLAIN = re.compile(r"[\w.:/@+\-\[\]%,]+", re.ASCII)
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
@@ -76,17 +78,26 @@ class _Window:
 
 
 class RepeatLimiter:
-    """Lets the same warning or error through a few times a minute, and says later how many were held back."""
+    """Lets the same event through a number of times a minute, and says later how many were held back.
 
-    def __init__(self, clock: Callable[[], float], per_minute: int = REPEATS_PER_MINUTE) -> None:
+    Nothing that comes from the network makes more lines than that, whatever it is. `debug` is for who asks for all.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        per_minute: int = REPEATS_PER_MINUTE,
+        info_per_minute: int = INFO_PER_MINUTE,
+    ) -> None:
         self._clock = clock
-        self._per_minute = per_minute
+        self._allowed = {"warning": per_minute, "error": per_minute, "info": info_per_minute}
         self._windows: OrderedDict[str, _Window] = OrderedDict()
 
     def __call__(self, _logger: Any, _method: str, event: Event) -> Event:
         """Returns the event, with `suppressed` if some were held back. Raises DropEvent to hold this one back."""
         name = str(event.pop(REPEAT_KEY, event.get("event", "")))
-        if event.get("level") not in LIMITED_LEVELS:
+        allowed = self._allowed.get(str(event.get("level")))
+        if allowed is None:
             return event
         now = self._clock()
         window = self._windows.get(name)
@@ -98,7 +109,7 @@ class RepeatLimiter:
         if len(self._windows) > MAX_LIMITED_EVENTS:
             self._windows.popitem(last=False)
         window.count += 1
-        if window.count > self._per_minute:
+        if window.count > allowed:
             window.suppressed += 1
             raise DropEvent
         return {**event, "suppressed": held_back} if held_back else event

@@ -18,17 +18,12 @@ from typing import Any, Final, cast
 
 from opentelemetry import trace
 from wgmesh.core.errors import InvalidSetting
+from wgmesh.runtime.deferred_imports import hidden
 
 # structlog imports rich when it can, which costs every daemon 80 ms and several megabytes for coloured tracebacks.
-_RICH_HIDDEN = "rich" not in sys.modules
-if _RICH_HIDDEN:
-    sys.modules["rich"] = None  # type: ignore[assignment]
-import structlog  # noqa: E402
-
-if _RICH_HIDDEN:
-    del sys.modules["rich"]
-
-from wgmesh.runtime.log_lines import REPEAT_KEY, Event, RepeatLimiter, render_json, render_text, scrub_event  # noqa: E402
+with hidden("rich"):
+    import structlog
+    from wgmesh.runtime.log_lines import REPEAT_KEY, Event, RepeatLimiter, render_json, render_text, scrub_event
 
 BoundLogger = structlog.stdlib.BoundLogger
 

@@ -3,7 +3,8 @@
 The package's own `__init__` imports everything that it offers, down to a database, sqlite3 and multiprocessing: 5 MB
 and 55 ms, before the fork, for nobody's use. Here the package is entered without running that file; what a submodule
 needs it still imports itself. One of them imports unittest.mock for its own tests' sake, another one all queueing
-disciplines, which is 2 MB and 20 ms more: both get stand-ins.
+disciplines, which is 2 MB and 20 ms more, and several multiprocessing, for a way to enter other namespaces that has to
+be asked for: these get stand-ins.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ def _enter(package: str) -> None:
 
 
 @contextmanager
-def _without_mock() -> Iterator[None]:
-    if "unittest" in sys.modules:
+def _standing_in(name: str, **names: object) -> Iterator[None]:
+    """Gives those who import the module `name` only these names of it."""
+    if name in sys.modules:
         yield
         return
-    stand_in = types.ModuleType("unittest")
-    stand_in.mock = types.SimpleNamespace(Mock=object)  # type: ignore[attr-defined]
-    sys.modules["unittest"] = stand_in
+    stand_in = types.ModuleType(name)
+    vars(stand_in).update(names)
+    sys.modules[name] = stand_in
     try:
         yield
     finally:
-        del sys.modules["unittest"]
+        del sys.modules[name]
 
 
 def _without_queueing() -> None:
@@ -46,7 +48,10 @@ def _without_queueing() -> None:
 _enter("pyroute2")
 _without_queueing()
 
-with _without_mock():
+with (
+    _standing_in("unittest", mock=types.SimpleNamespace(Mock=object)),
+    _standing_in("multiprocessing", Pipe=object, Queue=object, Process=object),
+):
     from pyroute2.iproute.linux import AsyncIPRoute
     from pyroute2.netlink.exceptions import NetlinkError
     from pyroute2.netlink.generic.wireguard import AsyncWireGuard

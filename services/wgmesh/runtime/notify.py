@@ -14,10 +14,12 @@ MAX_REASON_BYTES = 2048  # below PIPE_BUF (4096), so that one write is one piece
 class ParentPipe:
     """The writing end of the pipe to the parent. Calling it says: ready.
 
-    A parent that is gone is not an error: whoever asked for the message is not there to miss it.
+    A parent that is gone is not an error: nobody is left who waits for the message.
     """
 
     descriptor: int
+    is_separated: bool = False
+    """Whether this process has a user of its own, apart from its parent and its siblings."""
 
     def __call__(self) -> None:
         self._write(READY)

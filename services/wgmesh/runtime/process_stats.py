@@ -64,7 +64,7 @@ def _register_gc(meter: Meter, service: str) -> None:
 
 
 class SampledPss:
-    """This process's proportional set size in bytes, measured anew only when the last value is old."""
+    """This process's proportional set size in bytes, measured again only when the last value is old."""
 
     def __init__(self, clock: Callable[[], float], read: Callable[[], float | None] | None = None) -> None:
         self._clock = clock

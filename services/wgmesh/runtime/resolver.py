@@ -71,7 +71,7 @@ class Resolver:
                 return
             if isinstance(found, OSError):
                 future.set_exception(found)
-                future.exception()  # seen here: whoever waited may have given up
+                future.exception()  # seen here: the caller may have given up
             else:
                 future.set_result(found)
 

@@ -18,6 +18,7 @@ STATUS_BY_ERROR: dict[type[errors.MeshError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.NotReady: grpc.StatusCode.UNAVAILABLE,  # the only status that clients retry
+    errors.Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     errors.AlreadyRunning: grpc.StatusCode.ALREADY_EXISTS,
     errors.CorruptState: grpc.StatusCode.DATA_LOSS,

@@ -13,38 +13,51 @@ from typing import Any
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from wgmesh.core.errors import AlreadyRunning, InvalidSetting, NotSupported, PermissionDenied
 from wgmesh.runtime import logs, telemetry
+from wgmesh.runtime.callers import LARGE_REQUEST_BYTES, Access
+from wgmesh.runtime.rpc_bounds import RPCS_MAX, STREAMS_MAX, BoundsInterceptor
 from wgmesh.runtime.rpc_errors import ErrorInterceptor
 from wgmesh.v1 import runtime_service_pb2, runtime_service_pb2_grpc
 
 MAX_SOCKET_PATH_BYTES = 107  # unix(7): sun_path has 108 bytes, the last one is the terminating zero
-SOCKET_UMASK = 0o117  # the socket gets mode 0660: the group wgmesh may call, nobody else
+SOCKET_UMASK = 0o117  # the socket gets mode 0660: its group may call, nobody else
 STOP_GRACE_S = 0.1  # watches never end by themselves; calls take milliseconds
-MAX_CONCURRENT_RPCS = 256  # a node has some ten callers with a few watches each
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a snapshot of some ten thousand peers
+
+CONNECTIONS_MAX = 4 * STREAMS_MAX  # with a watch on a quarter of them, the others come and go
+# So that no program can keep others out, or use up the descriptors of this process, with connections that ask nothing
+CONNECTION_OPTIONS = (
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
+    ("grpc.max_connection_idle_ms", 2000),  # a client that goes on connects again by itself
+)
 
 RUNTIME_SERVICE = "wgmesh.v1.RuntimeService"
 
 
 @asynccontextmanager
 async def serve_unix(
-    path: Path, register: Callable[[grpc.aio.Server], None], service_names: Sequence[str]
+    path: Path,
+    register: Callable[[grpc.aio.Server], None],
+    service_names: Sequence[str],
+    *,
+    access: Access | None = None,
+    reflection: bool = False,
 ) -> AsyncIterator[None]:
-    """Serves what `register` adds, with health, reflection and RuntimeService, on `path` while the context is open.
+    """Serves what `register` adds, with health and RuntimeService, on `path` while the context is open.
 
-    Health is SERVING inside the context. Raises AlreadyRunning if a living server holds the path, InvalidSetting if
-    the path cannot be a socket, PermissionDenied, NotSupported.
+    `access` is what its callers may ask of that, None is all. `reflection` lets tools such as grpcurl ask what is
+    served. Health is SERVING inside the context. Raises AlreadyRunning if a living server holds the path,
+    InvalidSetting if the path cannot be a socket, PermissionDenied, NotSupported.
     """
     with _claimed(path):
         server = grpc.aio.server(
-            interceptors=[telemetry.server_interceptor(), ErrorInterceptor()],
-            maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS,
+            interceptors=[*telemetry.server_interceptors(), ErrorInterceptor(), BoundsInterceptor(access)],
+            maximum_concurrent_rpcs=RPCS_MAX,
             options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_receive_message_length", access.request_bytes_max if access else LARGE_REQUEST_BYTES),
+                ("grpc.max_send_message_length", LARGE_REQUEST_BYTES),
                 ("grpc.http2.bdp_probe", 0),  # as in the clients' channels: it only costs wake-ups on a unix socket
+                *(CONNECTION_OPTIONS if access and access.many else ()),
             ],
         )
         register(server)
@@ -52,7 +65,8 @@ async def serve_unix(
         names = (*service_names, RUNTIME_SERVICE, health.SERVICE_NAME)
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+        if reflection:
+            _enable_reflection(names, server)
         _bind(server, path)
         await server.start()
         try:
@@ -62,6 +76,12 @@ async def serve_unix(
         finally:
             await health_servicer.enter_graceful_shutdown()
             await server.stop(STOP_GRACE_S)
+
+
+def _enable_reflection(service_names: Sequence[str], server: grpc.aio.Server) -> None:
+    from grpc_reflection.v1alpha import reflection  # with the descriptors of protobuf itself: 1 MB of every process
+
+    reflection.enable_server_reflection((*service_names, reflection.SERVICE_NAME), server)
 
 
 class RuntimeServicer(runtime_service_pb2_grpc.RuntimeServiceServicer):
@@ -83,8 +103,9 @@ def _claimed(path: Path) -> Iterator[None]:
     _check(path)
     lock_path = path.with_name(f"{path.name}.lock")
     try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the supervisor has made it for whom it is
+        # 0600: who may open it may hold it
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except PermissionError:
         raise PermissionDenied(f"{lock_path} may not be written. Start as root or choose another directory.") from None
     except OSError as error:
@@ -99,13 +120,17 @@ def _claimed(path: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _check(path: Path) -> None:
+def check_path_length(path: Path, setting: str = "socket path") -> None:
+    """Raises InvalidSetting for a path that no socket can have."""
     length = len(os.fsencode(path))
     if length > MAX_SOCKET_PATH_BYTES:
         raise InvalidSetting(
-            "socket path",
-            f"{path} has {length} bytes, and a unix socket allows {MAX_SOCKET_PATH_BYTES}. Use a shorter one.",
+            setting, f"{path} has {length} bytes, and a unix socket allows {MAX_SOCKET_PATH_BYTES}. Use a shorter one."
         )
+
+
+def _check(path: Path) -> None:
+    check_path_length(path)
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -15,7 +15,7 @@ import grpc.aio
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 TRACEPARENT = "traceparent"
@@ -30,6 +30,9 @@ _tracer = trace.get_tracer("wgmesh.runtime.rpc")
 class ServerTracing(grpc.aio.ServerInterceptor):
     """Makes a server span for each unary call. A stream gets its caller's context but no span: it may last for days."""
 
+    def __init__(self, tracer: Tracer = _tracer) -> None:
+        self._tracer = tracer
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
@@ -43,7 +46,7 @@ class ServerTracing(grpc.aio.ServerInterceptor):
         parent = _context_of(handler_call_details)
         if handler.unary_unary and inspect.iscoroutinefunction(handler.unary_unary):
             return grpc.unary_unary_rpc_method_handler(
-                _spanned(handler.unary_unary, method, parent),
+                _spanned(handler.unary_unary, method, parent, self._tracer),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
@@ -56,12 +59,12 @@ class ServerTracing(grpc.aio.ServerInterceptor):
         return handler
 
 
-def _spanned(behaviour: Any, method: str, parent: Context) -> Any:
+def _spanned(behaviour: Any, method: str, parent: Context, tracer: Tracer) -> Any:
     service, _, name = method.lstrip("/").partition("/")
     attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
 
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        with _tracer.start_as_current_span(
+        with tracer.start_as_current_span(
             method.lstrip("/"),
             context=parent,
             kind=SpanKind.SERVER,

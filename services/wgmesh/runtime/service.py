@@ -6,12 +6,13 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import grpc.aio
 from wgmesh.core.errors import CorruptState, InvalidInput, InvalidSetting, MeshError, NotSupported, PermissionDenied
 from wgmesh.core.version import VERSION
 from wgmesh.runtime import logs, telemetry
+from wgmesh.runtime.callers import CALLERS
 from wgmesh.runtime.notify import ParentPipe
 from wgmesh.runtime.rpc_server import serve_unix
 from wgmesh.runtime.settings import RuntimeSettings
@@ -28,21 +29,23 @@ STOP_TIMEOUT_S = 5.0  # below the supervisor's 8 s, so that a stuck service stil
 class Shell:
     """What a service's main is given: its settings, a logger, and the two requests that the outside can make."""
 
-    def __init__(self, settings: RuntimeSettings, on_ready: Callable[[], None]) -> None:
+    def __init__(self, settings: RuntimeSettings, on_ready: Callable[[], None], *, is_separated: bool = False) -> None:
         self.settings = settings
         self.log = logs.logger()
         self.stopping = asyncio.Event()
         self.reload = asyncio.Event()
         self.is_ready = False
+        self.is_separated = is_separated  # whether this process has a user of its own
         self._on_ready = on_ready
 
     def serve(
         self, register: Callable[[grpc.aio.Server], None], service_names: Sequence[str]
     ) -> AbstractAsyncContextManager[None]:
-        """Serves on this service's socket while the context is open, and reports ready once health says SERVING.
+        """Serves each caller of this service on its socket while the context is open.
 
-        `service_names` are the full names, as `wgmesh.v1.NatService`. Raises AlreadyRunning, InvalidSetting,
-        PermissionDenied, NotSupported.
+        Reports ready once health says SERVING on all of them. A caller may use what `callers` has for it of what
+        `register` adds. `service_names` are the full names, as `wgmesh.v1.NatService`. Raises AlreadyRunning,
+        InvalidSetting, PermissionDenied, NotSupported.
         """
         return self._serve(register, service_names)
 
@@ -50,7 +53,16 @@ class Shell:
     async def _serve(
         self, register: Callable[[grpc.aio.Server], None], service_names: Sequence[str]
     ) -> AsyncIterator[None]:
-        async with serve_unix(self.settings.socket_path(self.settings.service), register, service_names):
+        async with AsyncExitStack() as servers:
+            for caller, access in CALLERS[self.settings.service].items():
+                server = serve_unix(
+                    self.settings.served_path(caller),
+                    register,
+                    service_names,
+                    access=access,
+                    reflection=self.settings.debug_rpc,
+                )
+                await servers.enter_async_context(server)
             self.is_ready = True
             self._on_ready()
             self.log.info("service ready")
@@ -77,7 +89,7 @@ def run_service(
     except InvalidSetting as error:
         return _give_up(str(error), EXIT_UNUSABLE, on_ready)
     telemetry.configure(settings, service_version=VERSION)
-    shell = Shell(settings, on_ready)
+    shell = Shell(settings, on_ready, is_separated=isinstance(on_ready, ParentPipe) and on_ready.is_separated)
     try:
         asyncio.run(_supervise(shell, main))
     except Exception as error:  # the one place where everything is caught: the process ends here
@@ -120,7 +132,7 @@ def _report(shell: Shell, error: Exception, on_ready: Callable[[], None]) -> int
 
 
 def _give_up(reason: str, code: int, on_ready: Callable[[], None]) -> int:
-    # whoever started this process shows the reason, once: the supervisor, or without one this line
+    # the reason is shown once: by the supervisor, or by this line where there is none
     if isinstance(on_ready, ParentPipe):
         on_ready.give_up(reason)
     else:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class SnapshotCell(Generic[T]):
-    """Holds the latest value and wakes whoever watches it.
+    """Holds the latest value and wakes its watchers.
 
     Nothing is queued: a slow watcher skips values and gets the newest. All calls belong to one event loop.
     """

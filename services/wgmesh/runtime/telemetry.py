@@ -138,11 +138,14 @@ def context_from(traceparent: str) -> Context:
     return _propagator.extract({"traceparent": traceparent}, context=Context())
 
 
-def server_interceptor() -> grpc.aio.ServerInterceptor:
-    """Returns the interceptor that gives unary calls a server span and streams their caller's context."""
-    return rpc_tracing.ServerTracing()
+def server_interceptors() -> Sequence[grpc.aio.ServerInterceptor]:
+    """Returns what gives unary calls a server span and streams their caller's context: nothing until `configure`."""
+    return (rpc_tracing.ServerTracing(),) if _state.pipeline else ()
 
 
 def client_interceptors() -> Sequence[grpc.aio.ClientInterceptor]:
-    """Returns the interceptors that send the current traceparent with unary calls and response streams."""
-    return (rpc_tracing.UnaryTracing(), rpc_tracing.StreamTracing())
+    """Returns what sends the current traceparent with unary calls and response streams: nothing until `configure`.
+
+    gRPC runs an intercepted call in tasks of its own, which a node that exports nothing need not pay.
+    """
+    return (rpc_tracing.UnaryTracing(), rpc_tracing.StreamTracing()) if _state.pipeline else ()

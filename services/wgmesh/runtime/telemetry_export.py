@@ -163,7 +163,7 @@ class Pipeline:
                 await self._sink.close()
 
     async def export_once(self) -> None:
-        """Sends what there is. What could not be sent is kept (spans, bounded) or sent anew next time (metrics)."""
+        """Sends what there is. What could not be sent is kept (spans, bounded) or sent again next time (metrics)."""
         if self._sink is None or not self._sink.is_there():
             self._tries_without_receiver += 1
             if self._tries_without_receiver >= GIVE_UP_AFTER_TRIES:

@@ -1,11 +1,12 @@
-"""A WireGuard device in memory, behind the same interface as the real ones."""
+"""WireGuard devices in memory, behind the same interface as the real ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 
 from wgmesh.core.errors import DeviceUnavailable
-from wgmesh.core.model import IPAddress, IPInterface, IPNetwork, ObservedDevice
+from wgmesh.core.model import IPAddress, IPInterface, IPNetwork, ObservedDevice, ObservedPeer, PublicKey
 from wgmesh.sim.tunnel import Tunnel, TunnelPeer
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.plan import (
@@ -23,44 +24,53 @@ from wgmesh.wireguard.plan import (
     SetPeer,
 )
 
+RANDOM_PORT = 40000  # what "the kernel" chooses for a device that comes up without a port
 
-class SimDevice:
-    """Implements wgmesh.wireguard.device.Device. Its methods are coroutines that never wait."""
 
-    def __init__(self, tunnel: Tunnel, now: Callable[[], float], foreign: tuple[ForeignRoute, ...] = ()) -> None:
+class MemoryDevice(ABC):
+    """The link of a device, as strict as the kernel about its order; what its peers are is left to its heirs.
+
+    Implements wgmesh.wireguard.device.Device. The coroutines never wait. The state is public, to arrange and look at.
+    """
+
+    backend = "memory"
+
+    def __init__(self, foreign: ForeignRoutes | None = None) -> None:
         """`foreign` are the host's own routes."""
-        self._tunnel = tunnel
-        self._now = now
-        self._foreign = ForeignRoutes(foreign)
-        self._exists = False
-        self._is_up = False
-        self._mtu = 0
-        self._addresses: list[IPInterface] = []
-        self._routes: set[IPNetwork] = set()
+        self.exists = False
+        self.up = False
         self.listen_port = 0
+        self.mtu = 0
+        self.addresses: list[IPInterface] = []
+        self.routes: set[IPNetwork] = set()
+        self.foreign = foreign or ForeignRoutes()
+
+    @abstractmethod
+    def observed_peers(self) -> Iterable[ObservedPeer]:
+        """The peers as they are."""
+
+    @abstractmethod
+    def set_peer(self, action: SetPeer) -> None:
+        """Adds or changes a peer."""
+
+    @abstractmethod
+    def remove_peer(self, key: PublicKey) -> None:
+        """Removes a peer that is there."""
 
     def look(self) -> ObservedDevice | None:
         """The device as it is; None where it does not exist."""
-        if not self._exists:
+        if not self.exists:
             return None
         return ObservedDevice(
             name="wg0",
-            backend="simulated",
+            backend=self.backend,
             listen_port=self.listen_port,
-            addresses=tuple(self._addresses),
-            mtu=self._mtu,
-            peers=tuple(peer.observed() for peer in self._tunnel.peers.values()),
-            routes=frozenset(self._routes),
-            up=self._is_up,
+            addresses=tuple(self.addresses),
+            mtu=self.mtu,
+            peers=tuple(self.observed_peers()),
+            routes=frozenset(self.routes),
+            up=self.up,
         )
-
-    def routes_to(self, address: IPAddress) -> bool:
-        """Whether the host sends packets for this address into the tunnel."""
-        networks = {*self._routes, *(interface.network for interface in self._addresses)}
-        return any(network.version == address.version and address in network for network in networks)
-
-    def own_address(self, version: int) -> IPAddress | None:
-        return next((interface.ip for interface in self._addresses if interface.version == version), None)
 
     async def observe(self) -> ObservedDevice | None:
         return self.look()
@@ -69,41 +79,74 @@ class SimDevice:
         return self.look()
 
     async def foreign_routes(self) -> ForeignRoutes:
-        return self._foreign
+        return self.foreign
 
     async def busy_ports(self) -> frozenset[int]:
-        return frozenset({self.listen_port} if self.listen_port else ())
+        return frozenset({self.listen_port} if self.up else ())
 
-    async def apply(self, action: Action) -> None:  # noqa: C901 - one flat table of actions
-        if not self._exists and not isinstance(action, CreateDevice):
-            raise DeviceUnavailable("The simulated device does not exist; create it first.")
+    async def apply(self, action: Action) -> None:
+        self.do(action)
+
+    def do(self, action: Action) -> None:  # noqa: C901 - one flat table of actions
+        """Carries out an action. Raises DeviceUnavailable where there is no device."""
+        if not self.exists and not isinstance(action, CreateDevice):
+            raise DeviceUnavailable("There is no device; create it first.")
         match action:
             case CreateDevice():
-                self._exists = True
+                self.exists = True
             case RemoveDevice():
-                self._exists, self._is_up, self.listen_port = False, False, 0
-                self._addresses, self._routes = [], set()
-                self._tunnel.peers.clear()
-            case BringUp():
-                self._is_up = True
+                self.exists, self.up, self.listen_port = False, False, 0
+                self.addresses, self.routes = [], set()
+                for peer in tuple(self.observed_peers()):
+                    self.remove_peer(peer.public_key)
             case SetMtu(mtu):
-                self._mtu = mtu
+                self.mtu = mtu
+            case AddAddress(address):
+                assert address not in self.addresses, "the kernel answers EEXIST"
+                self.addresses.append(address)
+            case RemoveAddress(address):
+                self.addresses.remove(address)
+            case BringUp():
+                self.up, self.listen_port = True, self.listen_port or RANDOM_PORT
             case SetListenPort(port):
                 self.listen_port = port
-            case AddAddress(address):
-                self._addresses.append(address)
-            case RemoveAddress(address):
-                self._addresses.remove(address)
-            case AddRoute(network):
-                self._routes.add(network)
-            case RemoveRoute(network):
-                self._routes.discard(network)
-            case RemovePeer(public_key):
-                self._tunnel.peers.pop(public_key, None)
+            case RemovePeer(key):
+                self.remove_peer(key)
             case SetPeer():
-                self._set_peer(action)
+                self.set_peer(action)
+            case AddRoute(network, _):
+                assert self.up, "the kernel answers ENETDOWN"
+                self.routes.add(network)
+            case RemoveRoute(network):
+                self.routes.remove(network)
 
-    def _set_peer(self, action: SetPeer) -> None:
+
+class SimDevice(MemoryDevice):
+    """A device whose peers are those of a simulated tunnel."""
+
+    backend = "simulated"
+
+    def __init__(self, tunnel: Tunnel, now: Callable[[], float], foreign: tuple[ForeignRoute, ...] = ()) -> None:
+        """`foreign` are the host's own routes."""
+        super().__init__(ForeignRoutes(foreign))
+        self._tunnel = tunnel
+        self._now = now
+
+    def routes_to(self, address: IPAddress) -> bool:
+        """Whether the host sends packets for this address into the tunnel."""
+        networks = {*self.routes, *(interface.network for interface in self.addresses)}
+        return any(network.version == address.version and address in network for network in networks)
+
+    def own_address(self, version: int) -> IPAddress | None:
+        return next((interface.ip for interface in self.addresses if interface.version == version), None)
+
+    def observed_peers(self) -> Iterable[ObservedPeer]:
+        return (peer.observed() for peer in self._tunnel.peers.values())
+
+    def remove_peer(self, key: PublicKey) -> None:
+        del self._tunnel.peers[key]
+
+    def set_peer(self, action: SetPeer) -> None:
         peer = self._tunnel.peers.get(action.public_key)
         if peer is None:
             if not action.new or action.preshared_key is None:

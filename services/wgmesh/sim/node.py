@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wgmesh.core.errors import WeakKey
-from wgmesh.core.keyschedule import MeshKeys, derive
+from wgmesh.core.keys.keyschedule import MeshKeys, derive
+from wgmesh.core.keys.possession import Agreement, PairKey, agree
+from wgmesh.core.keys.private_key import PrivateKey
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Endpoint, Identity, IPAddress, ObservedPeer, PathsSnapshot, PublicKey
-from wgmesh.core.possession import Agreement, PairKey, agree
-from wgmesh.core.private_key import PrivateKey
-from wgmesh.core.secret import Secret
 from wgmesh.discovery.assembly import Randomness
-from wgmesh.discovery.engine import DiscoveryCore
+from wgmesh.discovery.core import DiscoveryCore
 from wgmesh.discovery.events import Event, PairKeysWanted, PeersChanged
-from wgmesh.discovery.lan import LanInterface
+from wgmesh.discovery.host_interfaces import LanInterface
 from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.node.composition import Composer, Composition, World, path_word
-from wgmesh.node.intent import Intent
+from wgmesh.node.last_applied import LastApplied
 from wgmesh.node.liveness import Liveness
 from wgmesh.node.settings import NodeSettings
 from wgmesh.sim.chance import Chance
@@ -32,6 +32,7 @@ from wgmesh.sim.pinger import Pinger
 from wgmesh.sim.scheduler import Scheduler, Timer
 from wgmesh.sim.tunnel import Tunnel
 from wgmesh.wireguard.admission import ForeignRoute
+from wgmesh.wireguard.limits import Limits
 from wgmesh.wireguard.reconciler import Reconciler
 
 TURN_DELAY_S = 0.002  # a change crosses two local sockets before the node acts on it (measured: 0.55 ms a call)
@@ -73,15 +74,18 @@ class SimNode:
         self._tunnel = Tunnel(self.public_key, chance.integer, chance.unit, self._send_frame, self._deliver)
         routes = tuple(ForeignRoute(each.address.network, each.interface, True) for each in host.attachments)
         self._device = SimDevice(self._tunnel, lambda: scheduler.now, routes)
-        self._reconciler = Reconciler(self._device, self.public_key, None)
-        self._composer = Composer(self._node_settings(), self.public_key)
+        node = self._node_settings()
+        mesh = (node.mesh_ipv4_network, self.keys.ipv6_network)
+        limits = Limits(mesh, node.accept_routes, node.listen_port, node.mtu)
+        self._reconciler = Reconciler(self._device, self.public_key, None, limits)
+        self._composer = Composer(node, self.public_key)
         self._core = DiscoveryCore(
             DiscoverySettings(settings.secret, "wg0", NOWHERE, host.name, settings.mesh_subnet),
             Randomness(chance.random_bytes, chance.unit),
             chance.random_bytes(8),
         )
         self._composition: Composition | None = None
-        self._intent = Intent()
+        self._intent = LastApplied()
         self._pinger = Pinger(self._send_echo)
         self._timers: dict[str, Timer] = {}
         self._is_running = False

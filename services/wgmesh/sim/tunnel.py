@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wgmesh.core.model import Endpoint, IPAddress, IPNetwork, ObservedPeer, PresharedKey, PublicKey
+from wgmesh.core.wireguard_times import REJECT_AFTER_S, REKEY_AFTER_S
 from wgmesh.sim.frames import Frame, Initiation, Packet, Response, Transport
 
 # WireGuard paper, section 6.1
-REKEY_AFTER_S = 120.0
-REJECT_AFTER_S = 180.0
 REKEY_TIMEOUT_S = 5.0
 REKEY_JITTER_S = 0.333
 REKEY_ATTEMPT_S = 90.0

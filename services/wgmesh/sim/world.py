@@ -6,9 +6,9 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wgmesh.core.keys.private_key import PrivateKey
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Endpoint
-from wgmesh.core.private_key import PrivateKey
-from wgmesh.core.secret import Secret
 from wgmesh.sim.chance import Chance
 from wgmesh.sim.network import Attachment, LinkQuality, Network, Segment
 from wgmesh.sim.node import SimNode, SimSettings

@@ -35,8 +35,8 @@ class Input(StrEnum):
     EXITED = "exited"  # the process is gone
     GAVE_UP = "gave up"  # the process is gone, and says that another start is of no use
     DEADLINE = "deadline"  # the state has lasted as long as it may
-    STOP = "stop"  # it shall end
-    HASTEN = "hasten"  # it shall end now, in whatever order
+    STOP = "stop"  # it is to end
+    HASTEN = "hasten"  # it is to end now, in any order
 
 
 class Effect(StrEnum):
@@ -49,11 +49,11 @@ class Effect(StrEnum):
 
 
 RESTART_DELAYS_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # a single crash costs nothing, a crash loop costs little CPU
-STABLE_AFTER_S = 30.0  # whoever has run this long starts again from the first delay
+STABLE_AFTER_S = 30.0  # a service that has run this long starts again from the first delay
 READY_WITHIN_S = 60.0  # services are ready in 50 ms; an emulated machine under load takes seconds
 STOP_WITHIN_S = 8.0  # above the 5 s that a service gives itself, below the 10 s after which container engines kill
 HASTEN_WITHIN_S = 2.0  # somebody waits at the terminal; enough to take routes back
-KILL_WITHIN_S = 2.0  # only a process stuck in the kernel survives SIGKILL; do not wait for it for ever
+KILL_WITHIN_S = 2.0  # only a process stuck in the kernel survives SIGKILL; do not wait for that one
 
 TRANSITIONS: dict[tuple[State, Input], tuple[State, Effect]] = {
     (State.WAITING, Input.START): (State.STARTING, Effect.FORK),

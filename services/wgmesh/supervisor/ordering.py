@@ -1,4 +1,4 @@
-"""Who may start, and who may stop: computed anew each turn from the states, never remembered."""
+"""Who may start, and who may stop: computed from the states in each turn, never remembered."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -17,24 +17,27 @@ class Capability(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a child runs as when the supervisor is root: a user name and the only capabilities it has."""
+    """Whom a child runs as when the supervisor is root: a user of its own and the only capabilities it has.
+
+    `keeps_state` lets it create files in the state directory.
+    """
 
     user: str
     capabilities: frozenset[Capability] = frozenset()
+    keeps_state: bool = False
 
 
-MESH_USER = "wgmesh"
-WIREGUARD_USER = "wgmesh-wg"  # own user: processes that parse network packets must not be able to read the private key
-MESH_GROUP = "wgmesh"  # the primary group of all children: it is what lets them call each other's sockets
-
-UNPRIVILEGED = Identity(MESH_USER)
+# One user each: a process that was taken over can signal, read, trace and starve its own kind alone.
 IDENTITIES = {
-    "wireguard": Identity(WIREGUARD_USER, frozenset({Capability.NET_ADMIN})),
-    "nat": Identity(MESH_USER, frozenset({Capability.NET_RAW})),
-    "node": UNPRIVILEGED,
-    "discovery": UNPRIVILEGED,
-    "metrics": UNPRIVILEGED,
+    "wireguard": Identity("wgmesh-wg", frozenset({Capability.NET_ADMIN}), keeps_state=True),
+    "discovery": Identity("wgmesh-discovery", keeps_state=True),
+    "nat": Identity("wgmesh-nat", frozenset({Capability.NET_RAW})),
+    "node": Identity("wgmesh-node"),
+    "metrics": Identity("wgmesh-metrics"),
 }
+SHARED_USER = "wgmesh"  # discovery, nat, node and metrics of earlier versions: its files are taken over
+CONTROL_GROUP = "wgmesh"  # may call the control socket, and nothing else; no process of a node is in it
+STATE_GROUP = "wgmesh-state"  # may create files in the state directory: the processes that keep some, and nobody else
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +45,39 @@ class ChildSpec:
     """One child. `target` runs in a forked process, calls its argument once it serves, and returns the exit code.
 
     `requires` names the children that must be running before this one is started for the first time, and that are
-    stopped only after it.
+    stopped only after it. `syscalls` is the filter of its system calls (io/syscall_filter.py), empty for none.
     """
 
     name: str
     target: Callable[[Callable[[], None]], int]
+    identity: Identity
     requires: frozenset[str] = frozenset()
-    identity: Identity = UNPRIVILEGED
+    syscalls: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSettings:
-    """Where one node lives. `writable_dirs` are further directories that children must be able to write."""
+    """Where one node lives. `control_socket` is where clients look for it, `single_user` the operator's permission to
+    run all children as one user.
+
+    `unfiltered` says why no system calls are filtered, if so.
+    """
 
     interface: str
     runtime_dir: Path
     state_dir: Path
     log_level: str = "info"
     log_format: str = "text"
-    writable_dirs: tuple[Path, ...] = ()
+    control_socket: Path | None = None
+    single_user: bool = False
+    unfiltered: str = ""
 
     @property
     def interface_dir(self) -> Path:
         """The directory of this interface's sockets and locks."""
         return self.runtime_dir / self.interface
+
+    @property
+    def control_path(self) -> Path:
+        """Where clients look for the node."""
+        return self.control_socket or self.interface_dir / "node.sock"

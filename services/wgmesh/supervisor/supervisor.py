@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from wgmesh.runtime import logs
 from wgmesh.supervisor import ordering
-from wgmesh.supervisor.io import directories, lock, memory, separation
+from wgmesh.supervisor.io import capabilities, directories, lock, memory, separation, sockets
 from wgmesh.supervisor.io.loop import Loop
 from wgmesh.supervisor.io.wakeup import watched_signals
 from wgmesh.supervisor.settings import ChildSpec, SupervisorSettings
+
+UMASK = 0o022  # what the supervisor makes has its mode by name; a umask from outside takes nothing and gives nothing
+PROCESS_NAME = "wgmesh"  # a program that was started again, or as a module, has the name of Python
 
 
 def run(children: Sequence[ChildSpec], settings: SupervisorSettings) -> int:
@@ -20,17 +24,24 @@ def run(children: Sequence[ChildSpec], settings: SupervisorSettings) -> int:
     code is 0, or that of a child that gave up before it was ever ready, whose reason is then written to stderr.
 
     Raises, before anything is started: AlreadyRunning with the pid of the other supervisor, PermissionDenied or
-    InvalidSetting for a directory or a log setting that cannot be used, InvalidInput for requirements that cannot be
-    met.
+    InvalidSetting for a directory or a log setting that cannot be used, or where root cannot give each child a user of
+    its own and was not told to go on without, InvalidInput for requirements that cannot be met.
     """
+    capabilities.forbid_dumps()
+    capabilities.name_process(PROCESS_NAME)
     ordering.check({child.name: child.requires for child in children})
     logs.configure("supervisor", settings.interface, settings.log_level, settings.log_format)
+    os.umask(UMASK)
+    directories.claim_run(settings.runtime_dir, settings.interface_dir)
+    if settings.unfiltered:
+        log = logs.logger()
+        log.warning("system calls not filtered", reason=settings.unfiltered)
     with lock.held(settings.interface_dir, settings.interface) as descriptor, watched_signals() as signals:
         directories.ensure_writable(settings.state_dir, "--state-dir")
-        directories.clear_sockets(settings.interface_dir)
-        with separation.accounts_for(children, settings) as accounts:
+        with separation.strictest(children, settings) as found, sockets.published(settings):
+            memory.rehearse()
             memory.settle()
-            loop = Loop(children, accounts, signals, descriptor)
+            loop = Loop(children, found.accounts, signals, (descriptor, *found.descriptors))
             loop.run()
     if loop.failure:
         print(f"wgmesh: {loop.failure}", file=sys.stderr)

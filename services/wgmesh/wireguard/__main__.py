@@ -7,8 +7,8 @@ import asyncio
 from wgmesh.runtime.service import Shell
 from wgmesh.v1.wireguard_service_pb2_grpc import add_WireGuardServiceServicer_to_server
 from wgmesh.wireguard.io.backend import open_device
+from wgmesh.wireguard.io.controller import DeviceController
 from wgmesh.wireguard.io.identity_store import IdentityStore
-from wgmesh.wireguard.io.keeper import DeviceKeeper
 from wgmesh.wireguard.io.own_addresses import follow_own_addresses
 from wgmesh.wireguard.io.watcher import watch
 from wgmesh.wireguard.servicer import SERVICE_NAME, WireGuardServicer
@@ -23,21 +23,21 @@ async def main(shell: Shell, settings: WireGuardSettings) -> None:
     store = IdentityStore(settings.state_dir, settings.interface)
     identity = store.load_or_create()
     async with open_device(settings.interface, identity.private_key, settings.state_dir) as device:
-        keeper = DeviceKeeper(device, store, identity, shell.log)
+        controller = DeviceController(device, store, identity, settings.limits, shell.log)
         await device.require_support()
         # Before serving: an interface that is not ours ends the service here, with the reason.
-        await keeper.look(full=True)
-        servicer = WireGuardServicer(keeper, identity.private_key)
+        await controller.look(full=True)
+        servicer = WireGuardServicer(controller, identity.private_key)
         async with (
             shell.serve(lambda server: add_WireGuardServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
             asyncio.TaskGroup() as tasks,
         ):
             work = [
-                tasks.create_task(watch(keeper, shell.log)),
-                tasks.create_task(follow_own_addresses(settings.interface, keeper.forget_sources, shell.log)),
+                tasks.create_task(watch(controller, shell.log)),
+                tasks.create_task(follow_own_addresses(settings.interface, controller.forget_sources, shell.log)),
             ]
             await shell.stopping.wait()
             for task in work:
                 task.cancel()
         if not settings.keep_interface:
-            await keeper.remove()
+            await controller.remove()

@@ -1,17 +1,27 @@
 """Which networks and addresses of a desired device may be set: the rest is refused, one by one, with a reason.
 
 A member of the mesh may advertise any network it likes, so nothing here trusts an advertisement: it must not be able to
-take over the host's default route, its local networks, the mesh's own addresses, or the network of another peer.
+take over the host's default route, its local networks, its resolvers and gateways, the addresses where peers are
+reached, the mesh's own addresses, or the network of another peer.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from bisect import bisect_left
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from wgmesh.core.model import DesiredDevice, DesiredPeer, IPNetwork, ObservedDevice, PublicKey, RefusedRoute
+from wgmesh.core.model import (
+    DesiredDevice,
+    DesiredPeer,
+    IPAddress,
+    IPNetwork,
+    ObservedDevice,
+    PublicKey,
+    RefusedRoute,
+)
+from wgmesh.core.network_index import NetworkIndex, host_network, network_order
 
 # A prefix this short is a default route, or a piece of one: 0.0.0.0/1 twice and 2000::/3 are the usual disguises.
 DEFAULT_ROUTE_PREFIX = {4: 1, 6: 3}
@@ -43,9 +53,14 @@ class ForeignRoute:
 
 @dataclass(frozen=True, slots=True)
 class ForeignRoutes:
-    """All routes of the host that are not ours, as looked at a moment ago."""
+    """All routes of the host that are not ours, as looked at a moment ago, and the addresses that the host lives by.
+
+    `gateways` are the next hops of the routes, of all tables; `resolvers` are the name servers that the host asks.
+    """
 
     routes: tuple[ForeignRoute, ...] = ()
+    gateways: frozenset[IPAddress] = frozenset()
+    resolvers: frozenset[IPAddress] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +75,25 @@ class Admitted:
     refused: tuple[RefusedRoute, ...] = ()
 
 
-def admit(desired: DesiredDevice, observed: ObservedDevice | None, foreign: ForeignRoutes) -> Admitted:
-    """Splits what is desired into what may be set and what is refused. Peers are taken in the order of their keys."""
+def admit(
+    desired: DesiredDevice,
+    observed: ObservedDevice | None,
+    foreign: ForeignRoutes,
+    named: AbstractSet[IPNetwork] = frozenset(),
+) -> Admitted:
+    """Splits what is desired into what may be set and what is refused. Peers are taken in the order of their keys.
+
+    `named` are the networks that the operator has named: such a one may hold a resolver, which then is behind the mesh.
+    """
     peers = sorted({peer.public_key: peer for peer in reversed(desired.peers)}.values(), key=lambda p: p.public_key)
     refused: list[RefusedRoute] = []
     owners = _own_addresses(peers, refused)
-    judge = _RouteJudge(desired, observed, foreign, owners)
+    judge = _RouteJudge(desired, observed, foreign, owners, named)
     admitted: list[DesiredPeer] = []
     for peer in peers:
         own = frozenset(network for network in peer.allowed_ips if owners[network] == peer.public_key)
         routed: set[IPNetwork] = set()
-        for position, network in enumerate(sorted(peer.routable_networks, key=_network_order)):
+        for position, network in enumerate(sorted(peer.routable_networks, key=network_order)):
             reason = judge.reason_against(network, peer.public_key)
             if reason is None and position >= ROUTES_PER_PEER_MAX:
                 reason = f"A peer may advertise at most {ROUTES_PER_PEER_MAX} networks."
@@ -87,7 +110,7 @@ def _own_addresses(peers: list[DesiredPeer], refused: list[RefusedRoute]) -> dic
     """Gives every allowed IP one owner, the lowest key, because WireGuard would let the last one written win."""
     owners: dict[IPNetwork, PublicKey] = {}
     for peer in peers:
-        for network in sorted(peer.allowed_ips, key=_network_order):
+        for network in sorted(peer.allowed_ips, key=network_order):
             owner = owners.setdefault(network, peer.public_key)
             if owner != peer.public_key:
                 refused.append(RefusedRoute(network, peer.public_key, f"It belongs to peer {owner.short} already."))
@@ -103,16 +126,22 @@ class _RouteJudge:
         observed: ObservedDevice | None,
         foreign: ForeignRoutes,
         owners: Mapping[IPNetwork, PublicKey],
+        named: AbstractSet[IPNetwork],
     ) -> None:
         self._mesh = tuple(address.network for address in desired.addresses)
-        self._foreign = tuple(route for route in foreign.routes if not is_default_route(route.network))
-        # Inside the mesh's network every route is refused anyway: a thousand peers shall not cost a thousand checks.
+        self._foreign = NetworkIndex(
+            (route.network, route) for route in foreign.routes if not is_default_route(route.network)
+        )
+        # Inside the mesh's network every route is refused anyway: a thousand peers must not cost a thousand checks.
         self._owners = tuple(
             (network, owner) for network, owner in owners.items() if not any(_overlap(network, m) for m in self._mesh)
         )
+        self._named = named
         self._claimed: dict[IPNetwork, PublicKey] = {}
-        self._proven = sorted(
-            (peer.endpoint.host.version, int(peer.endpoint.host), peer.public_key)
+        self._gateways = NetworkIndex((host_network(address), None) for address in foreign.gateways)
+        self._resolvers = NetworkIndex((host_network(address), None) for address in foreign.resolvers)
+        self._proven = NetworkIndex(
+            (host_network(peer.endpoint.host), peer.public_key)
             for peer in (observed.peers if observed else ())
             if peer.endpoint is not None and peer.handshake_at is not None
         )
@@ -130,18 +159,24 @@ class _RouteJudge:
         for mesh in self._mesh:
             if _overlap(network, mesh):
                 return f"It overlaps the mesh's own network {mesh}."
-        return self._taken_by_interface(network) or self._taken_by_peer(network, key) or self._holds_endpoint(network)
+        return (
+            self._taken_by_interface(network)
+            or self._taken_by_peer(network, key)
+            or self._holds_endpoint(network)
+            or self._holds_lifeline(network)
+        )
 
     def _taken_by_interface(self, network: IPNetwork) -> str | None:
-        for route in self._foreign:
-            if _overlap(network, route.network):
-                verb = "is connected to" if route.connected else "is routed through"
-                return f"It overlaps {route.network}, which {verb} {route.interface}."
-        return None
+        found = self._foreign.overlapped(network)
+        if found is None:
+            return None
+        taken, route = found
+        verb = "is connected to" if route.connected else "is routed through"
+        return f"It overlaps {taken}, which {verb} {route.interface}."
 
     def _taken_by_peer(self, network: IPNetwork, key: PublicKey) -> str | None:
         winner = self._claimed.get(network)
-        if winner is not None and winner != key:
+        if winner is not None:
             return f"Peer {winner.short} advertises it too, and the lower key wins."
         # A longer prefix wins in WireGuard too, so nesting inside or around another peer's own address is theft.
         for owned, owner in self._owners:
@@ -150,15 +185,26 @@ class _RouteJudge:
         return None
 
     def _holds_endpoint(self, network: IPNetwork) -> str | None:
-        # Routed into the tunnel, the tunnel's own packets to this endpoint would loop for ever.
-        first = bisect_left(self._proven, (network.version, int(network.network_address)))
-        if first == len(self._proven):
+        # Routed into the tunnel, the tunnel's own packets to this endpoint would never get out.
+        found = self._proven.overlapped(network)
+        if found is None:
             return None
-        version, host, peer = self._proven[first]
-        if version != network.version or host > int(network.broadcast_address):
-            return None
-        where = ipaddress.IPv4Address(host) if version == 4 else ipaddress.IPv6Address(host)
-        return f"Peer {peer.short} is reached at {where} inside it, so the tunnel would run through itself."
+        where, peer = found
+        inside = where.network_address
+        return f"Peer {peer.short} is reached at {inside} inside it, so the tunnel would run through itself."
+
+    def _holds_lifeline(self, network: IPNetwork) -> str | None:
+        """What the host cannot do without: the next hops of its routes, and the servers that tell it names."""
+        gateway = self._gateways.overlapped(network)
+        if gateway is not None:
+            return f"It holds {gateway[0].network_address}, a gateway of this host."
+        resolver = self._resolvers.overlapped(network)
+        if resolver is not None and network not in self._named:
+            return (
+                f"It holds {resolver[0].network_address}, a name server of this host. Only where that server really is "
+                "behind the mesh, name this very network with --accept-routes."
+            )
+        return None
 
 
 def is_default_route(network: IPNetwork) -> bool:
@@ -166,12 +212,4 @@ def is_default_route(network: IPNetwork) -> bool:
 
 
 def _overlap(a: IPNetwork, b: IPNetwork) -> bool:
-    if isinstance(a, ipaddress.IPv4Network) and isinstance(b, ipaddress.IPv4Network):
-        return a.overlaps(b)
-    if isinstance(a, ipaddress.IPv6Network) and isinstance(b, ipaddress.IPv6Network):
-        return a.overlaps(b)
-    return False
-
-
-def _network_order(network: IPNetwork) -> tuple[int, int, int]:
-    return network.version, int(network.network_address), network.prefixlen
+    return a.network_address in b or b.network_address in a

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wgmesh.core.errors import DeviceUnavailable
+from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import ObservedDevice, ObservedPeer, PublicKey
-from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.plan import Action, SetPeer
 
@@ -65,7 +65,10 @@ class Device(Protocol):
         """Looks at WireGuard's own part alone and takes link, addresses and routes from `last`."""
 
     async def foreign_routes(self) -> ForeignRoutes:
-        """Returns the routes of the main table that are not ours and do not go through our interface."""
+        """Returns the routes of the main table that are not ours and do not go through our interface.
+
+        With them come the next hops of all tables, and the name servers of this host.
+        """
 
     async def busy_ports(self) -> frozenset[int]:
         """Returns the UDP ports that are taken now, ours among them."""

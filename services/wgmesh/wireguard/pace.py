@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
+from operator import attrgetter
 
-from wgmesh.core.model import ObservedDevice
+from wgmesh.core.model import ObservedDevice, ObservedPeer
 
 BURST_S = 3.0  # a first handshake takes one round trip; one that got lost is tried again only after 5 s
 BURST_INTERVAL_S = 0.05
 BURST_PEER_S = 0.005  # on top for each peer: a look reads all of them
 ACTIVE_INTERVAL_S = 1.0
 IDLE_INTERVAL_S = 10.0  # nothing is missed: a handshake that comes late only shows its age late
-IDLE_AFTER_LOOKS = 5  # unchanged looks in a row
+IDLE_AFTER_LOOKS = 5  # looks in a row that found nothing but traffic
 FULL_LOOK_INTERVAL_S = 30.0  # addresses and routes change only by hand: seen within this time
+
+
+def _all_but(*names: str) -> Callable[[ObservedPeer], object]:
+    return attrgetter(*(each.name for each in fields(ObservedPeer) if each.name not in names))
+
+
+_but_counters = _all_but("rx_bytes", "tx_bytes")
+_but_traffic = _all_but("rx_bytes", "tx_bytes", "handshake_at")
 
 
 def same_but_counters(one: ObservedDevice | None, other: ObservedDevice | None) -> bool:
     """Whether two looks differ in nothing but bytes received and sent."""
-    return _without_counters(one) == _without_counters(other)
+    return _same(one, other, _but_counters)
 
 
-def _without_counters(device: ObservedDevice | None) -> ObservedDevice | None:
-    if device is None:
-        return None
-    return replace(device, peers=tuple(replace(peer, rx_bytes=0, tx_bytes=0) for peer in device.peers))
+def _same_but_traffic(one: ObservedDevice | None, other: ObservedDevice | None) -> bool:
+    """Whether two looks differ in nothing but bytes and the renewals of handshakes, which are there all the time."""
+    return _same(one, other, lambda peer: (_but_traffic(peer), peer.handshake_at is None))
+
+
+def _same(one: ObservedDevice | None, other: ObservedDevice | None, matters: Callable[[ObservedPeer], object]) -> bool:
+    if one is None or other is None:
+        return one is other
+    if replace(one, peers=()) != replace(other, peers=()):
+        return False
+    return list(map(matters, one.peers)) == list(map(matters, other.peers))
 
 
 class Pace:
@@ -39,11 +56,12 @@ class Pace:
         self._burst_until = now + BURST_S
         self._unchanged = 0
 
-    def on_look(self, now: float, *, changed: bool, awaiting_handshake: bool, peer_count: int = 0) -> float:
-        """Takes what a look found and returns the seconds to wait before the next one."""
-        self._unchanged = 0 if changed else self._unchanged + 1
-        if awaiting_handshake and now < self._burst_until:
-            return min(BURST_INTERVAL_S + BURST_PEER_S * peer_count, ACTIVE_INTERVAL_S)
+    def on_look(self, now: float, before: ObservedDevice | None, seen: ObservedDevice | None) -> float:
+        """Takes what was known before a look and what it found; returns the seconds to wait before the next one."""
+        self._unchanged = self._unchanged + 1 if _same_but_traffic(before, seen) else 0
+        peers = seen.peers if seen else ()
+        if now < self._burst_until and any(peer.handshake_at is None for peer in peers):
+            return min(BURST_INTERVAL_S + BURST_PEER_S * len(peers), ACTIVE_INTERVAL_S)
         return ACTIVE_INTERVAL_S if self._unchanged < IDLE_AFTER_LOOKS else IDLE_INTERVAL_S
 
     def wants_full_look(self, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""The steps from the device as it is to the device as it shall be.
+"""The steps from the device as it is to the device that is wanted.
 
 Two laws, tested as properties: applying the plan reaches the target, and a device in the target state needs no step.
 
@@ -13,6 +13,7 @@ Rules that are easy to miss:
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from wgmesh.core.model import (
@@ -26,9 +27,9 @@ from wgmesh.core.model import (
     PresharedKey,
     PublicKey,
 )
+from wgmesh.core.wireguard_times import REJECT_AFTER_S
 
-# WireGuard paper, section 6.1, Reject-After-Time: a session older than this carries nothing any more.
-HANDSHAKE_LIVE_S = 180.0
+_NOTHING = ObservedDevice(name="", backend="", listen_port=0, up=False)  # what there is before the device is created
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class SetPeer:
             parts.append(f"keepalive {self.persistent_keepalive_s} s")
         if self.preshared_key is not None:
             parts.append("a preshared key")
-        return f"{'add' if self.new else 'change'} peer {self.public_key.short}: {'; '.join(parts) or 'nothing else'}"
+        return f"{'add' if self.new else 'change'} peer {self.public_key.short}: {'; '.join(parts)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,8 @@ class RemoveDevice:
         return "remove the interface"
 
 
-Action = (
+Step = (
     CreateDevice
-    | RemoveDevice
     | SetMtu
     | RemoveAddress
     | AddAddress
@@ -163,20 +163,21 @@ Action = (
     | RemoveRoute
     | AddRoute
 )
+Action = Step | RemoveDevice
 
 
-def plan(target: DesiredDevice, observed: ObservedDevice | None, now: float) -> tuple[Action, ...]:
+def plan(target: DesiredDevice, observed: ObservedDevice | None, now: float) -> tuple[Step, ...]:
     """Returns the actions in the order to apply them. `now` is Unix seconds, the clock of the observed handshakes."""
-    current = observed or ObservedDevice(name="", backend="", listen_port=0, up=False)
+    current = observed or _NOTHING
     target = replace(target, peers=_remaining(target, current, now))
-    actions: list[Action] = [] if observed else [CreateDevice()]
+    actions: list[Step] = [] if observed else [CreateDevice()]
     routes = {network: peer.public_key for peer in target.peers for network in peer.routable_networks}
-    actions += [RemoveRoute(network) for network in _in_order(current.routes - routes.keys())]
+    actions += [RemoveRoute(network) for network in in_order(current.routes - routes.keys())]
     actions += _plan_link(target, current)
     actions += _plan_peers(target, current, now)
     # A link that is brought up has lost its routes: what was observed on a link that is down does not count.
     present = current.routes if current.up else frozenset()
-    actions += [AddRoute(network, routes[network]) for network in _in_order(frozenset(routes.keys() - present))]
+    actions += [AddRoute(network, routes[network]) for network in in_order(routes.keys() - present)]
     return tuple(actions)
 
 
@@ -187,11 +188,11 @@ def plan_removal(observed: ObservedDevice | None) -> tuple[Action, ...]:
 
 def is_live(peer: ObservedPeer, now: float) -> bool:
     """Whether a handshake of the last 180 s proves the path. A clock that was set back proves nothing."""
-    return peer.handshake_at is not None and abs(now - peer.handshake_at) < HANDSHAKE_LIVE_S
+    return peer.handshake_at is not None and abs(now - peer.handshake_at) < REJECT_AFTER_S
 
 
-def _plan_link(target: DesiredDevice, current: ObservedDevice) -> list[Action]:
-    actions: list[Action] = []
+def _plan_link(target: DesiredDevice, current: ObservedDevice) -> list[Step]:
+    actions: list[Step] = []
     if target.mtu != current.mtu:
         actions.append(SetMtu(target.mtu))
     wanted, present = frozenset(target.addresses), frozenset(current.addresses)
@@ -206,14 +207,12 @@ def _plan_link(target: DesiredDevice, current: ObservedDevice) -> list[Action]:
 
 
 def _remaining(target: DesiredDevice, current: ObservedDevice, now: float) -> tuple[DesiredPeer, ...]:
-    """All peers but those to be left out. Whoever wished that may not have seen yet that a handshake has completed."""
-    if not any(peer.only_if_connected for peer in target.peers):
-        return target.peers
+    """All peers but those to be left out: who wished that may not have seen yet that a handshake has completed."""
     live = {peer.public_key for peer in current.peers if is_live(peer, now)}
     return tuple(peer for peer in target.peers if not peer.only_if_connected or peer.public_key in live)
 
 
-def _plan_peers(target: DesiredDevice, current: ObservedDevice, now: float) -> list[Action]:
+def _plan_peers(target: DesiredDevice, current: ObservedDevice, now: float) -> list[Step]:
     wanted = {peer.public_key for peer in target.peers}
     present = {peer.public_key: peer for peer in current.peers}
     removals = [RemovePeer(peer.public_key) for peer in current.peers if peer.public_key not in wanted]
@@ -243,5 +242,6 @@ def _plan_peer(peer: DesiredPeer, was: ObservedPeer | None, now: float) -> SetPe
     return SetPeer(peer.public_key, False, preshared_key, endpoint, allowed_ips, keepalive)
 
 
-def _in_order(networks: frozenset[IPNetwork]) -> list[IPNetwork]:
+def in_order(networks: AbstractSet[IPNetwork]) -> list[IPNetwork]:
+    """The order in which networks are set and named."""
     return sorted(networks, key=lambda network: (network.version, int(network.network_address), network.prefixlen))

@@ -9,6 +9,7 @@ from wgmesh.core.errors import MeshError, NotSupported
 from wgmesh.core.model import (
     ApplyOutcome,
     DesiredDevice,
+    DevicePlan,
     ObservedDevice,
     PeerFailure,
     PublicKey,
@@ -16,6 +17,7 @@ from wgmesh.core.model import (
 )
 from wgmesh.wireguard.admission import ForeignRoutes, admit
 from wgmesh.wireguard.device import KERNEL, Device, DeviceGone, PortBusy
+from wgmesh.wireguard.limits import Limits, limit
 from wgmesh.wireguard.plan import (
     Action,
     AddRoute,
@@ -23,10 +25,12 @@ from wgmesh.wireguard.plan import (
     RemovePeer,
     SetListenPort,
     SetPeer,
+    Step,
     plan,
     plan_removal,
 )
 from wgmesh.wireguard.ports import candidate_ports
+from wgmesh.wireguard.reasons import Reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class _Decision:
-    actions: tuple[Action, ...]
+    target: DesiredDevice
+    actions: tuple[Step, ...]
     refused: tuple[RefusedRoute, ...]
     failures: tuple[PeerFailure, ...]
+    remarks: tuple[str, ...]
     further_ports: Iterator[int]
 
 
@@ -55,19 +61,21 @@ class _Progress:
 
 
 class Reconciler:
-    """Brings one device to the desired state. The caller runs one turn at a time."""
+    """Brings one device to the desired state, within its limits. The caller runs one turn at a time."""
 
-    def __init__(self, device: Device, own_key: PublicKey, stored_port: int | None) -> None:
+    def __init__(self, device: Device, own_key: PublicKey, stored_port: int | None, limits: Limits) -> None:
         self._device = device
+        self._limits = limits
         self._own_key = own_key
         self.stored_port = stored_port
 
-    async def preview(self, desired: DesiredDevice, now: float) -> ApplyOutcome:
-        """Says what `turn` would do. Raises like Device."""
+    async def preview(self, desired: DesiredDevice, now: float) -> DevicePlan:
+        """Looks at everything and says what `turn` would do, and why. Raises like Device."""
         observed = await self._device.observe()
         decision = await self._decide(desired, observed, now)
-        words = tuple(action.describe() for action in decision.actions)
-        return ApplyOutcome(words, decision.refused, decision.failures, observed)
+        reasons = Reasons(decision.target, observed, decision.refused, desired.listen_port, now)
+        actions = tuple(reasons.explained(action) for action in decision.actions)
+        return DevicePlan(actions, decision.refused, decision.failures, observed)
 
     async def turn(self, desired: DesiredDevice, now: float, known: ObservedDevice | None = None) -> Turn:
         """Applies what is missing. `now` is Unix seconds.
@@ -81,7 +89,7 @@ class Reconciler:
         """
         observed = await self._device.refresh(known) if known else await self._device.observe()
         decision = await self._decide(desired, observed, now)
-        progress = _Progress(failures=list(decision.failures))
+        progress = _Progress(failures=list(decision.failures), skipped=list(decision.remarks))
         for action in decision.actions:
             await self._apply(action, decision.further_ports, progress)
         if progress.error is not None:
@@ -114,14 +122,23 @@ class Reconciler:
             if peer.public_key == self._own_key
         )
         others = tuple(peer for peer in desired.peers if peer.public_key != self._own_key)
-        routes_wanted = any(peer.routable_networks for peer in others)
+        limited = limit(replace(desired, peers=others), observed, self._limits)
+        desired = limited.desired
+        routes_wanted = any(peer.routable_networks for peer in desired.peers)
         foreign = await self._device.foreign_routes() if routes_wanted else ForeignRoutes()
-        admitted = admit(replace(desired, peers=others), observed, foreign)
+        admitted = admit(desired, observed, foreign, self._limits.named)
         current = observed.listen_port if observed else 0
         busy = frozenset[int]() if current == desired.listen_port else await self._device.busy_ports()
         ports = candidate_ports(desired.listen_port, current, self.stored_port, busy, desired.reserved_ports)
         target = replace(admitted.target, listen_port=next(ports))
-        return _Decision(plan(target, observed, now), admitted.refused, failures, ports)
+        return _Decision(
+            target,
+            plan(target, observed, now),
+            limited.refused + admitted.refused,
+            failures + limited.failures,
+            limited.remarks,
+            ports,
+        )
 
     async def _apply(self, action: Action, further_ports: Iterator[int], progress: _Progress) -> None:
         if isinstance(action, AddRoute) and action.public_key in progress.failed_keys:

@@ -10,15 +10,18 @@ from wgmesh.convert.device import (
     apply_outcome_to_proto,
     desired_device_from_proto,
     device_snapshot_to_proto,
-    refused_route_to_proto,
 )
+from wgmesh.convert.plan import device_plan_to_proto
 from wgmesh.convert.scalar import public_key
 from wgmesh.core.errors import InvalidInput
-from wgmesh.core.possession import agree
-from wgmesh.core.private_key import PrivateKey
+from wgmesh.core.keys.possession import agree
+from wgmesh.core.keys.private_key import PrivateKey
+from wgmesh.core.model import DesiredDevice
+from wgmesh.v1 import device_pb2
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 from wgmesh.v1.wireguard_service_pb2_grpc import WireGuardServiceServicer
-from wgmesh.wireguard.io.keeper import DeviceKeeper
+from wgmesh.wireguard.io.controller import DeviceController
+from wgmesh.wireguard.limits import oversize
 
 Context = grpc.aio.ServicerContext[object, object]
 
@@ -29,33 +32,27 @@ AGREEMENTS_MAX = 1000  # the peers that discovery holds at most
 class WireGuardServicer(WireGuardServiceServicer):
     """Serves one device."""
 
-    def __init__(self, keeper: DeviceKeeper, private_key: PrivateKey) -> None:
-        self._keeper = keeper
+    def __init__(self, controller: DeviceController, private_key: PrivateKey) -> None:
+        self._controller = controller
         self._private_key = private_key
 
     async def ApplyDevice(
         self, request: wireguard_pb2.ApplyDeviceRequest, context: Context
     ) -> wireguard_pb2.ApplyDeviceResponse:
-        return apply_outcome_to_proto(await self._keeper.apply(desired_device_from_proto(request.device)))
+        desired = _desired(request.device)
+        return apply_outcome_to_proto(await self._controller.apply(desired))
 
     async def PlanDevice(
         self, request: wireguard_pb2.PlanDeviceRequest, context: Context
     ) -> wireguard_pb2.PlanDeviceResponse:
-        outcome = await self._keeper.preview(desired_device_from_proto(request.device))
-        refused = [refused_route_to_proto(route) for route in outcome.refused_routes]
-        return wireguard_pb2.PlanDeviceResponse(actions=outcome.actions, refused_routes=refused)
+        desired = _desired(request.device)
+        return device_plan_to_proto(await self._controller.preview(desired))
 
     async def WatchDevice(
         self, request: wireguard_pb2.WatchDeviceRequest, context: Context
     ) -> AsyncIterator[wireguard_pb2.WatchDeviceResponse]:
-        async for snapshot in self._keeper.snapshots.watch():
+        async for snapshot in self._controller.snapshots.watch():
             yield device_snapshot_to_proto(snapshot)
-
-    async def RemoveDevice(
-        self, request: wireguard_pb2.RemoveDeviceRequest, context: Context
-    ) -> wireguard_pb2.RemoveDeviceResponse:
-        await self._keeper.remove()
-        return wireguard_pb2.RemoveDeviceResponse()
 
     async def AgreePairKeys(
         self, request: wireguard_pb2.AgreePairKeysRequest, context: Context
@@ -64,7 +61,7 @@ class WireGuardServicer(WireGuardServiceServicer):
             raise InvalidInput(
                 f"{len(request.public_keys)} keys are too many for one call; ask for {AGREEMENTS_MAX} at a time"
             )
-        # a thousand agreements take 50 ms, in which the device shall not go unwatched
+        # a thousand agreements take 50 ms, in which the device must not go unwatched
         agreements = await asyncio.to_thread(lambda: [self._agree(raw) for raw in request.public_keys])
         return wireguard_pb2.AgreePairKeysResponse(agreements=agreements)
 
@@ -75,3 +72,12 @@ class WireGuardServicer(WireGuardServiceServicer):
         except InvalidInput as error:
             return wireguard_pb2.PairKeyAgreement(public_key=raw, reason=str(error))
         return wireguard_pb2.PairKeyAgreement(public_key=raw, pair_key=pair_key.reveal())
+
+
+def _desired(message: device_pb2.DesiredDevice) -> DesiredDevice:
+    """The device that is wanted. Raises InvalidInput, before anything is parsed where there is too much of it."""
+    networks = sum(len(peer.allowed_ips) + len(peer.routable_networks) for peer in message.peers)
+    problem = oversize(len(message.peers), networks + len(message.addresses), len(message.reserved_ports))
+    if problem:
+        raise InvalidInput(problem)
+    return desired_device_from_proto(message)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from wgmesh.core.errors import DeviceUnavailable
+from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import Endpoint, IPNetwork, ObservedPeer, PresharedKey, PublicKey
-from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.plan import SetPeer
 
 GET_REQUEST = b"get=1\n\n"

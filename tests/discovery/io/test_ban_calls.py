@@ -14,9 +14,9 @@ import structlog
 from wgmesh.client.discovery import DiscoveryClient
 from wgmesh.core.errors import CorruptState, InvalidInput, NotFound
 from wgmesh.core.model import PublicKey
-from wgmesh.discovery.io.banning import Banning
+from wgmesh.discovery.io.bans import Bans
 from wgmesh.discovery.io.denylist_store import DenyListStore
-from wgmesh.discovery.io.station import Station
+from wgmesh.discovery.io.runner import DiscoveryRunner
 from wgmesh.discovery.servicer import SERVICE_NAME, DiscoveryServicer
 from wgmesh.runtime.rpc_server import serve_unix
 from wgmesh.v1.discovery_service_pb2_grpc import add_DiscoveryServiceServicer_to_server
@@ -37,8 +37,8 @@ class Door:
 @asynccontextmanager
 async def service(directory: Path, door: Door) -> AsyncIterator[DiscoveryClient]:
     log = structlog.get_logger()
-    banning = Banning(door, DenyListStore(directory / "wg0-banned.json", log), log)
-    servicer = DiscoveryServicer(cast(Station, None), banning)  # no call here asks the station itself
+    banning = Bans(door, DenyListStore(directory / "wg0-banned.json", log), log)
+    servicer = DiscoveryServicer(cast(DiscoveryRunner, None), banning)  # no call here asks the runner itself
 
     def register(server: grpc.aio.Server) -> None:
         add_DiscoveryServiceServicer_to_server(servicer, server)

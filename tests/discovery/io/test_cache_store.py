@@ -10,9 +10,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 from support.vectors import load_vectors
-from wgmesh.core.advertised import AdvertisedEndpoint
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.peer_cache import CachedPeer
+from wgmesh.core.wire.advertised import AdvertisedEndpoint
 from wgmesh.discovery.io.cache_store import CacheStore
 
 PEER = CachedPeer(PublicKey(bytes([1]) * 32), ipaddress.IPv4Address("10.1.0.1"), 1000, hostname="a")
@@ -80,7 +80,7 @@ async def test_a_disk_that_refuses_is_one_warning_and_tried_again(tmp_path: Path
     with capture_logs() as logs:
         for now in (1001.0, 1002.0):
             await saved.save([PEER], (), now)
-    assert [entry["event"] for entry in logs] == ["peer cache not written"]
+    assert [(entry["event"], entry["content"]) for entry in logs] == [("file not written", "peer cache")]
     path.parent.mkdir()
     await saved.save([PEER], (), 1003.0)
     assert store(path).load() == (PEER,)

@@ -10,9 +10,9 @@ import structlog
 from structlog.testing import capture_logs
 from wgmesh.core.errors import CorruptState, InvalidInput, NotFound, PermissionDenied
 from wgmesh.core.model import Ban, PublicKey
-from wgmesh.discovery.denylist import DenyList
-from wgmesh.discovery.io.banning import Banning
+from wgmesh.discovery.io.bans import Bans
 from wgmesh.discovery.io.denylist_store import DenyListStore
+from wgmesh.discovery.members.denylist import DenyList
 
 ONE, TWO, OWN = (PublicKey(bytes([number]) * 32) for number in (1, 2, 9))
 BAN = Ban(ONE, 5.0, "sold")
@@ -33,8 +33,8 @@ def store(path: Path) -> DenyListStore:
     return DenyListStore(path, structlog.get_logger())
 
 
-def banning(door: Door, path: Path) -> Banning:
-    return Banning(door, store(path), structlog.get_logger())
+def banning(door: Door, path: Path) -> Bans:
+    return Bans(door, store(path), structlog.get_logger())
 
 
 async def test_what_is_saved_is_loaded_by_the_next_start_and_read_by_nobody_else(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_damaged_file_ends_the_start_and_is_left_as_it_is(tmp_path: Path) -> N
 
 
 def test_a_file_that_is_none_ends_the_start(tmp_path: Path) -> None:
-    with pytest.raises(CorruptState, match="cannot be read: Is a directory"):
+    with pytest.raises(CorruptState, match="cannot be read: it is a directory"):
         store(tmp_path).load()
 
 

@@ -1,4 +1,4 @@
-"""discovery/denylist.py: the file of banned keys. It is never half believed."""
+"""discovery/members/denylist.py: the file of banned keys. It is never half believed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fuzz.messages import GO, NATIVE, NOW
 from fuzz.rules import accepted
 from wgmesh.core.errors import MeshError
 from wgmesh.core.model import Ban
-from wgmesh.discovery.denylist import BANS_MAX, DenyList, decode_denylist, encode_denylist
+from wgmesh.discovery.members.denylist import BANS_MAX, DenyList, decode_denylist, encode_denylist
 
 WORDS = (b'"wg_pubkey":"', b'"banned_at":', b'"reason":"', b'"banned":[')
 
@@ -19,6 +19,8 @@ def seeds() -> Iterable[bytes]:
     for peer in (GO, NATIVE):
         denylist = denylist.with_ban(Ban(peer.key, NOW, "left the team"))
     yield encode_denylist(denylist)
+    yield b'{"bans":[' + b"[" * 900 + b"]" * 900 + b"]}"
+    yield b'{"bans":[1e999]}'
 
 
 def check(data: bytes) -> None:

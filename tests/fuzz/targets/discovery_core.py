@@ -13,12 +13,11 @@ from collections.abc import Iterable
 from fuzz.conversation import OWN, Conversation
 from fuzz.messages import GO, NATIVE, TYPES, payloads, sealed
 from fuzz.rules import accepted
-from support.discovery_wire import LAN_CHANNEL
-from support.go_peer import GoPeer
-from wgmesh.core.jsonstrict import parse_json
+from support.discovery.discovery_wire import LAN_CHANNEL
+from support.discovery.go_peer import GoPeer
 from wgmesh.core.model import Endpoint
-from wgmesh.discovery.mainline import GetItem, ItemFound, MainlineEvent, OutsideAddressSeen, PeersFound
-from wgmesh.discovery.mainline_plan import Announce, LookUp
+from wgmesh.core.wire.jsonstrict import parse_json
+from wgmesh.discovery.dht import Announce, GetItem, ItemFound, LookUp, MainlineEvent, OutsideAddressSeen, PeersFound
 
 TYPE = 0x0F
 DHT = 0x0F  # in the place of a type: an answer of the Mainline DHT

@@ -1,4 +1,4 @@
-"""core/envelope.py: datagrams as they come, and sealed bytes that are no message."""
+"""core/wire/envelope.py: datagrams as they come, and sealed bytes that are no message."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from fuzz.messages import NOW, TYPES, payloads, sealed
 from fuzz.rules import accepted
-from support.discovery_wire import KEYS
+from support.discovery.discovery_wire import KEYS
 from support.vectors import load_vectors
-from wgmesh.core.envelope import (
+from wgmesh.core.wire.envelope import (
     FRESHNESS_S,
     MAX_DATAGRAM_BYTES,
     MAX_TYPE_CHARACTERS,

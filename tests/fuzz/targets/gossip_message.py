@@ -1,4 +1,4 @@
-"""core/gossip_message.py: what a member's GOSSIP may hold."""
+"""core/wire/gossip_message.py: what a member's GOSSIP may hold."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from fuzz.messages import NOW, gossip_messages
 from fuzz.rules import accepted
-from wgmesh.core.announcement import DATAGRAM_BUDGET_BYTES
-from wgmesh.core.envelope import MessageType, seal
-from wgmesh.core.gossip_message import (
+from wgmesh.core.wire.announcement import DATAGRAM_BUDGET_BYTES
+from wgmesh.core.wire.envelope import MessageType, seal
+from wgmesh.core.wire.gossip_message import (
     BUCKETS_MAX,
     ENTRIES_MAX,
     RECORDS_MAX,
@@ -17,7 +17,7 @@ from wgmesh.core.gossip_message import (
     encode_gossip,
     split_gossip,
 )
-from wgmesh.core.jsonstrict import parse_json, to_json
+from wgmesh.core.wire.jsonstrict import parse_json, to_json
 
 MAX_BYTES = 8192
 WORDS = (

@@ -1,4 +1,4 @@
-"""core/identity_file.py: the file with the private key. No error may show it."""
+"""wireguard/identity_file.py: the file with the private key. No error may show it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from fuzz.rules import accepted, check_hidden
 from wgmesh.core.errors import CorruptState
-from wgmesh.core.identity_file import StoredIdentity, decode_identity, encode_identity
-from wgmesh.core.private_key import PrivateKey
+from wgmesh.core.keys.private_key import PrivateKey
+from wgmesh.wireguard.identity_file import StoredIdentity, decode_identity, encode_identity
 
 PATH = "/var/lib/wgmesh/wg0.json"
 WORDS = (b'"wg_pubkey":', b'"wg_private_key":', b'"mesh_ip":', b'"mesh_ipv6":', b'"listen_port":')

@@ -1,12 +1,11 @@
-"""core/jsonstrict.py: JSON from strangers."""
+"""core/wire/jsonstrict.py: JSON from strangers."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 from fuzz.rules import accepted
-from wgmesh.core.jsonstrict import INT64, Members, parse_json, to_json
+from wgmesh.core.wire.jsonstrict import INT64, Members, parse_json, to_json
 
 MAX_BYTES = 4096
 NAMES = ("a", "b", "c", "k")
@@ -18,6 +17,9 @@ def seeds() -> Iterable[bytes]:
     yield b'{"a":1,"b":[true,null,-0.5e-3],"c":{"d":"\\u00e9"}}'
     yield b'{"a":"x","A":"y"}'
     yield b"[" * 2000
+    yield b"[" * 32 + b"]" * 32
+    yield b"[" * 33 + b"]" * 33
+    yield b"[1e999,-1e999]"
     yield b'{"a":' + b"9" * 400 + b"}"
     yield b'{"a":"\\ud800"}'
     yield b'"text"'
@@ -28,8 +30,7 @@ def check(data: bytes) -> None:
     if value is None:
         return
     assert len(data) <= MAX_BYTES
-    if not _has_infinity(value):  # 1e999 is a float to Python; no reader of Members takes a float
-        assert parse_json(to_json(value), 12 * MAX_BYTES) == value
+    assert parse_json(to_json(value), 12 * MAX_BYTES) == value
     members = accepted(lambda: Members(value))
     if members is None:
         return
@@ -38,7 +39,3 @@ def check(data: bytes) -> None:
             accepted(lambda reader=reader, name=name: getattr(members, reader)(name))  # type: ignore[misc]
         number = accepted(lambda name=name: members.integer(name))  # type: ignore[misc]
         assert number is None or number in INT64
-
-
-def _has_infinity(value: object) -> bool:
-    return "Infinity" in json.dumps(value)

@@ -1,4 +1,4 @@
-"""core/member_record.py: what lies in a DHT, and what a member may have sealed there."""
+"""core/wire/member_record.py: what lies in a DHT, and what a member may have sealed there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import replace
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fuzz.messages import GO, NOW
 from fuzz.rules import accepted
-from wgmesh.core.jsonstrict import to_json
-from wgmesh.core.member_record import (
+from wgmesh.core.model import Endpoint
+from wgmesh.core.wire.jsonstrict import to_json
+from wgmesh.core.wire.member_record import (
     ENDPOINTS_MAX,
     NONCE_BYTES,
     RECORD_BYTES_MAX,
@@ -19,7 +20,6 @@ from wgmesh.core.member_record import (
     open_record,
     seal_record,
 )
-from wgmesh.core.model import Endpoint
 
 KEY, PLACE, NONCE = bytes([1]) * 32, b"place", bytes(NONCE_BYTES)
 RAW = b"\0"  # else the rest is a plaintext to seal

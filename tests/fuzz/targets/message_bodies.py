@@ -1,4 +1,4 @@
-"""core/announcement.py and core/probe.py: what an authentic message may hold."""
+"""core/wire/announcement.py and core/wire/probe.py: what an authentic message may hold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 
 from fuzz.messages import NOW, TYPES, payloads
 from fuzz.rules import accepted, check_text
-from wgmesh.core.announcement import (
+from wgmesh.core.wire.announcement import (
     MAX_CANDIDATES,
     Announcement,
     decode_announcement,
@@ -17,10 +17,10 @@ from wgmesh.core.announcement import (
     encode_goodbye,
     fit_known_peers,
 )
-from wgmesh.core.envelope import MessageType
-from wgmesh.core.jsonstrict import parse_json
-from wgmesh.core.probe import decode_probe, decode_probe_reply, encode_probe, encode_probe_reply
-from wgmesh.core.wirefield import MAX_KNOWN_PEERS, MAX_ROUTABLE_NETWORKS
+from wgmesh.core.wire.envelope import MessageType
+from wgmesh.core.wire.jsonstrict import parse_json
+from wgmesh.core.wire.probe import decode_probe, decode_probe_reply, encode_probe, encode_probe_reply
+from wgmesh.core.wire.wirefield import MAX_KNOWN_PEERS, MAX_ROUTABLE_NETWORKS
 
 MAX_BYTES = 8192
 OVERLAY = 0x80  # of the first byte: the JSON replaces members of a good message instead of standing alone

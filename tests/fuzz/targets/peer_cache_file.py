@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fuzz.rules import check_text
-from support.discovery_wire import cached_peer
+from support.discovery.discovery_wire import cached_peer
 from support.vectors import load_vectors
 from wgmesh.core.peer_cache import decode_peer_cache, encode_peer_cache
-from wgmesh.core.wirefield import MAX_KNOWN_PEERS, MAX_ROUTABLE_NETWORKS
+from wgmesh.core.wire.wirefield import MAX_KNOWN_PEERS, MAX_ROUTABLE_NETWORKS
 
 WORDS = (b'"peers":', b'"wg_pubkey":', b'"mesh_ip":', b'"last_seen":', b'"endpoint":', b'"routable_networks":', b"null")
 

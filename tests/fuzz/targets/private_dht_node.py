@@ -5,17 +5,22 @@ An input is lines, separated by FF FF: what it is, where it comes from, how long
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterable
 
 from fuzz.messages import NOW
 from fuzz.rules import check_hidden
-from wgmesh.core.datagram_seal import MAX_DATAGRAM_BYTES, MAX_PAYLOAD_BYTES, NONCE_BYTES, seal
+from support.doubles.virtual_time import in_virtual_time
 from wgmesh.core.model import Endpoint
-from wgmesh.discovery.private_contacts import MAX_NODES
-from wgmesh.discovery.private_message import ID_BYTES, Kind, Message, encode
-from wgmesh.discovery.private_node import PrivateNode
-from wgmesh.discovery.private_store import MAX_VALUES
+from wgmesh.core.wire.datagram_seal import MAX_DATAGRAM_BYTES, MAX_PAYLOAD_BYTES, NONCE_BYTES, seal
+from wgmesh.core.wire.dht_message import ID_BYTES, Answer, Request, encode
+from wgmesh.discovery.dht import DhtEvent
+from wgmesh.discovery.members.address_rules import AddressRules
+from wgmesh.discovery.private_dht.io.protocol import MAX_NOTED, SealedProtocol
+from wgmesh.discovery.private_dht.io.server import WORKERS, PrivateDhtServer
+from wgmesh.discovery.private_dht.routing import MAX_NODES, K
+from wgmesh.discovery.private_dht.storage import MAX_VALUES, JudgedStorage
 
 KEY = bytes([7]) * 32
 RAW, ANSWER = 0x01, 0x02  # bytes as they stand; the id of the last request that the node has sent
@@ -23,25 +28,18 @@ SOURCES = tuple(map(Endpoint.parse, ("192.0.2.1:4", "192.0.2.1:5", "198.51.100.7
 SEPARATOR = b"\xff\xff"
 LINES_MAX = 16
 STEP_S = 1 / 16
-TURNS_MAX = 2000
+SENT_MAX = 4000  # 16 lines, three look-ups of 5 s, and pings
 ID = bytes(ID_BYTES)
-KEYS = (bytes(20), bytes([1]) * 32)
-
-
-def _messages() -> Iterable[Message]:
-    yield Message(Kind.PING, ID)
-    for key in KEYS:
-        yield Message(Kind.FIND_NODE, ID, key)
-        yield Message(Kind.FIND_VALUE, ID, key)
-        yield Message(Kind.STORE, ID, key, b"value")
-    yield Message(Kind.PONG, ID, you=SOURCES[0])
-    yield Message(Kind.NODES, ID, you=SOURCES[3], contacts=SOURCES[:4])
-    yield Message(Kind.VALUE, ID, value=b"value", you=SOURCES[0], contacts=SOURCES[1:2])
-    yield Message(Kind.STORED, ID, you=SOURCES[0], is_kept=True)
+NAMES = (bytes(20), bytes([1]) * 20)
 
 
 def seeds() -> Iterable[bytes]:
-    payloads = [encode(each) for each in _messages()]
+    messages: list[Request | Answer] = [Request(ID, "ping")]
+    for name in NAMES:
+        messages += [Request(ID, "find_node", (name,)), Request(ID, "find_value", (name,))]
+        messages.append(Request(ID, "store", (name, b"value")))
+    messages += [Answer(ID, True), Answer(ID, False), Answer(ID, SOURCES[:4]), Answer(ID, b"value"), Answer(ID, ())]
+    payloads = [encode(each) for each in messages]
     for payload in payloads:
         yield bytes((0, 0, 1)) + payload
         yield bytes((ANSWER, 0, 1)) + payload
@@ -51,56 +49,66 @@ def seeds() -> Iterable[bytes]:
 
 
 class _Scene:
+    """A node and the place of its sockets (runtime/datagram.py)."""
+
     def __init__(self) -> None:
-        chance = random.Random(1)
-        self.node = PrivateNode(KEY, lambda key, old, new: new[:1] != b"!", chance.randbytes)
-        self.now = NOW
-        self.requests = 0
-        self.sent_id = ID
-        self.node.start(SOURCES[:1], NOW)
-        self.node.get(KEYS[0], NOW)
-        self.wait(0.0)
+        storage = JudgedStorage(lambda key, old, new: new[:1] != b"!")
+        self._protocol = SealedProtocol(storage, KEY, AddressRules(), random.Random(1).randbytes)
+        self.server = PrivateDhtServer(self._protocol, self._take)
+        self._sent = 0
+        self._sent_id = ID
+        self.server.port = SOURCES[0].port
+        self.server.set_bootstrap(SOURCES[:1])
+        self._protocol.connection_made(self)
+
+    def now(self) -> float:
+        return NOW + asyncio.get_running_loop().time()
+
+    def pump(self) -> None:
+        while (transmit := self._protocol.poll_transmit()) is not None:
+            assert len(transmit.data) <= MAX_DATAGRAM_BYTES
+            self._sent += 1
+        while (count := self._protocol.poll_event()) is not None:
+            self.server.count(count)
+        assert self._sent <= SENT_MAX, "a timer spins"
+        waiting = [*self._protocol._outstanding, *self._protocol._pings._values]
+        self._sent_id = waiting[-1] if waiting else ID
+        assert len(self._protocol._outstanding) <= WORKERS * K
+        assert len(self._protocol._pings) <= MAX_NOTED
+        assert len(self._protocol.router.nodes()) <= MAX_NODES
+        assert len(self._protocol.storage.data) <= MAX_VALUES
 
     def hear(self, kind: int, body: bytes, source: Endpoint, number: int) -> None:
         if kind & RAW:
             data = body
         else:
             if kind & ANSWER:
-                body = body[:1] + self.sent_id + body[1 + ID_BYTES :]
-            data = seal(body[:MAX_PAYLOAD_BYTES], KEY, number.to_bytes(NONCE_BYTES, "big"), self.now)
-        self.node.handle_datagram(data, source, self.now)
-        self._drain()
+                body = body[:1] + self._sent_id + body[1 + ID_BYTES :]
+            data = seal(body[:MAX_PAYLOAD_BYTES], KEY, number.to_bytes(NONCE_BYTES, "big"), self.now())
+        self._protocol.handle_datagram(data, source, self.now())
+        self.pump()
 
-    def wait(self, span_s: float) -> None:
-        end = self.now + span_s
-        for _ in range(TURNS_MAX):
-            due_at = self.node.poll_timeout()
-            if due_at is None or due_at > end:
-                self.now = end
-                return
-            self.now = max(self.now, due_at)
-            self.node.handle_timeout(self.now)
-            self._drain()
-        raise AssertionError("a timer spins")
+    def _take(self, event: DhtEvent) -> None:
+        check_hidden(repr(event))
 
-    def _drain(self) -> None:
-        while (transmit := self.node.poll_transmit()) is not None:
-            assert len(transmit.data) <= MAX_DATAGRAM_BYTES
-        while (event := self.node.poll_event()) is not None:
-            check_hidden(repr(event))
-        waiting = [*self.node._calls._first, *self.node._calls._repeated]
-        self.sent_id = waiting[-1] if waiting else ID
-        assert self.node.node_count <= MAX_NODES
-        assert len(self.node._store) <= MAX_VALUES
+
+@in_virtual_time
+async def _play(lines: list[bytes]) -> None:
+    scene = _Scene()
+    async with asyncio.TaskGroup() as tasks:
+        works = [scene.server.run(), scene.server.put(NAMES[0], b"mine"), *map(scene.server.get, NAMES)]
+        running: list[asyncio.Task[object]] = [tasks.create_task(work) for work in works]
+        for number, line in enumerate(lines, start=1):
+            if len(line) >= 3:
+                kind, place, pause = line[:3]
+                await asyncio.sleep(pause * STEP_S)
+                scene.hear(kind, line[3:], SOURCES[place % len(SOURCES)], number)
+        await asyncio.sleep(8.0)
+        for task in running:
+            task.cancel()
+    state = scene.server.state()
+    check_hidden(repr(state))
 
 
 def check(data: bytes) -> None:
-    scene = _Scene()
-    for number, line in enumerate(data.split(SEPARATOR)[:LINES_MAX], start=1):
-        if len(line) < 3:
-            continue
-        kind, place, pause = line[:3]
-        scene.wait(pause * STEP_S)
-        scene.hear(kind, line[3:], SOURCES[place % len(SOURCES)], number)
-    scene.wait(30.0)
-    PrivateNode(KEY, lambda key, old, new: True, random.Random(2).randbytes).restore(scene.node.state(), scene.now)
+    _play(data.split(SEPARATOR)[:LINES_MAX])

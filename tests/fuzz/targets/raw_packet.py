@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from fuzz.rules import accepted
-from wgmesh.core.stun import request
+from wgmesh.core.stun.codec import request
 from wgmesh.nat.raw_datagram import decapsulate, encapsulate, without_ipv4_header
 
 SOURCE = ipaddress.IPv4Address("192.0.2.1")

@@ -1,12 +1,12 @@
-"""core/wirefield.py and core/advertised.py: the texts inside messages and files."""
+"""core/wire/wirefield.py and core/wire/advertised.py: the texts inside messages and files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
 from fuzz.rules import accepted
-from wgmesh.core.advertised import parse_advertised_endpoint
-from wgmesh.core.wirefield import (
+from wgmesh.core.wire.advertised import parse_advertised_endpoint
+from wgmesh.core.wire.wirefield import (
     MAX_HOSTNAME_BYTES,
     parse_address,
     parse_endpoint,

@@ -5,9 +5,10 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from support.stun_responder import honest, responding
-from wgmesh.core import stun
+from support.doubles.stun_responder import honest, responding
+from support.waiting import PATIENCE_S, turn_of_the_loop, until
 from wgmesh.core.model import Endpoint, Mapping, NatReport
+from wgmesh.core.stun import codec as stun
 from wgmesh.nat.io.stun_session import StunSession
 from wgmesh.runtime.resolver import Lookup, Resolver
 
@@ -83,9 +84,10 @@ async def test_each_server_is_asked_once_when_the_port_becomes_known() -> None:
         session([str(server) for server in servers]) as reports,
     ):
         await reports.first(lambda report: report.mapping is Mapping.NONE and len(asked) >= 2)
-        await _turns(10)
+        reports.session.use_port(PORT + 1)
+        await until(lambda: len([source for source in asked if source.port == PORT + 1]) == 2)
 
-    assert len(asked) == 2
+    assert len([source for source in asked if source.port == PORT]) == 2
 
 
 async def test_another_port_is_asked_about_at_once() -> None:
@@ -106,7 +108,7 @@ class Reports:
         self._changed = asyncio.Event()
 
     async def first(self, is_wanted: Callable[[NatReport], bool]) -> NatReport:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE_S):
             while not is_wanted(self._latest):
                 self._changed.clear()
                 await self._changed.wait()
@@ -125,15 +127,11 @@ def never(host: str, port: int) -> list[Endpoint]:
 async def session(servers: list[str], look_up: Lookup = never) -> AsyncIterator[Reports]:
     reports = Reports(servers, look_up)
     task = asyncio.ensure_future(reports.session.run())
-    await _turns(10)  # literals are resolved before the port is known, as in a node that starts
+    await reports.first(lambda report: report.enabled)
+    await turn_of_the_loop()  # literals are resolved before the port is known, as in a node that starts
     reports.session.use_port(PORT)
     try:
         yield reports
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from wgmesh.core.errors import CorruptState, PermissionDenied
-from wgmesh.core.private_key import PrivateKey
+from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.wireguard.io.identity_store import IdentityStore
 
 
@@ -22,6 +22,13 @@ def test_a_new_identity_is_stored_before_it_is_used_and_read_again(tmp_path: Pat
 
 def test_two_new_identities_differ(tmp_path: Path) -> None:
     assert IdentityStore(tmp_path, "wg0").load_or_create() != IdentityStore(tmp_path, "wg1").load_or_create()
+
+
+def test_without_its_file_a_node_gets_a_new_identity(tmp_path: Path) -> None:
+    first = IdentityStore(tmp_path, "wg0").load_or_create()
+    assert IdentityStore(tmp_path, "wg0").load_or_create() == first
+    (tmp_path / "wg0.json").unlink()
+    assert IdentityStore(tmp_path, "wg0").load_or_create().private_key.public_key != first.private_key.public_key
 
 
 def test_the_identity_of_an_upstream_node_is_taken_over(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ def command(shell: Literal["bash", "zsh", "fish"], as_json: bool) -> None:
     For bash: `wgmesh completion bash > /etc/bash_completion.d/wgmesh`.
     """
     from click.shell_completion import ShellComplete, get_completion_class
-    from wgmesh.cli.app import COMPLETION_VARIABLE, PROGRAM, program
+    from wgmesh.cli.app import COMPLETION_VARIABLE
+    from wgmesh.cli.program import PROGRAM, program
 
     kind = get_completion_class(shell)
     assert kind is not None  # click has all of SHELLS

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import click
+from wgmesh.cli.app import SECRET_VARIABLE
 from wgmesh.cli.options import json_option
 
 DEFAULT_NODES = 3
@@ -19,6 +22,7 @@ def command(nodes: int, once: bool, simulated: bool, as_json: bool) -> int:
 
     Needs root; without it, --simulated shows the same on a simulated network.
     """
+    os.environ.pop(SECRET_VARIABLE, None)  # its nodes have a secret of their own; this one is nobody's business
     if simulated:
         from wgmesh.demo.simulated import run as run_simulated
 

@@ -9,7 +9,7 @@ import click
 from wgmesh.cli.options import json_option
 from wgmesh.cli.output import emit, emit_json
 from wgmesh.cli.private_files import write_private
-from wgmesh.core.secret import Secret
+from wgmesh.core.keys.secret import Secret
 
 
 @click.command("init", short_help="Make a new mesh secret.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from wgmesh.cli import exits
+from wgmesh.cli.interruption import ended_by_ctrl_c
 from wgmesh.cli.options import NodeOptions, json_option, node_of, node_options
 from wgmesh.cli.output import emit, emit_json, emit_table, redrawn, warn
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.group("peers", short_help="List, count, find or ban peers.", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> int | None:
-    """Looks at the peers that a running node knows, and bans those that it shall know no more."""
+    """Looks at the peers that a running node knows, and bans those that it should no longer know."""
     if ctx.invoked_subcommand is not None:
         return None
     emit(ctx.get_help())
@@ -147,10 +148,7 @@ def _show(peers: Sequence[node_pb2.PeerStatus], wide: bool, as_json: bool, compa
 
 
 def _watch(node: NodeOptions, wide: bool, as_json: bool) -> None:
-    try:
-        with node.connect() as connection:
-            for peers in connection.watch_peers():
-                with redrawn(as_json):
-                    _show(peers, wide, as_json, compact=True)
-    except KeyboardInterrupt:
-        return
+    with ended_by_ctrl_c(exits.OK), node.connect() as connection:
+        for peers in connection.watch_peers():
+            with redrawn(as_json):
+                _show(peers, wide, as_json, compact=True)

@@ -7,7 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
+from wgmesh.cli import exits
+from wgmesh.cli.interruption import ended_by_ctrl_c
 from wgmesh.cli.options import (
+    NodeOptions,
     json_option,
     node_of,
     node_options,
@@ -42,19 +45,20 @@ def command(mesh_subnet: str | None, watch: bool, as_json: bool, **options: Any)
     if mesh_subnet is not None:
         raise click.UsageError("--mesh-subnet needs --secret or --secret-file; a running node knows its own network")
     node = node_of(options)
-    try:
+    if not watch:
+        _show(_status(node), as_json, compact=False)
+        return
+    with ended_by_ctrl_c(exits.OK):
         while True:
-            with node.connect() as connection:
-                status = connection.get_status()
-            if not watch:
-                _show(status, as_json, compact=False)
-                return
+            status = _status(node)
             with redrawn(as_json):
                 _show(status, as_json, compact=True)
             time.sleep(WATCH_PERIOD_S)
-    except KeyboardInterrupt:
-        if not watch:
-            raise
+
+
+def _status(node: NodeOptions) -> node_pb2.GetStatusResponse:
+    with node.connect() as connection:
+        return connection.get_status()
 
 
 def _show(status: node_pb2.GetStatusResponse, as_json: bool, compact: bool) -> None:
@@ -71,7 +75,7 @@ def _show_derived(mesh_subnet: str | None, as_json: bool, options: dict[str, Any
     from wgmesh.cli.derived import DerivedStatus
     from wgmesh.cli.values import parse_mesh_subnet
     from wgmesh.core.errors import InvalidSetting
-    from wgmesh.core.keyschedule import derive
+    from wgmesh.core.keys.keyschedule import derive
 
     try:
         subnet = parse_mesh_subnet(mesh_subnet) if mesh_subnet is not None else None

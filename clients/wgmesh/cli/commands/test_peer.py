@@ -10,7 +10,7 @@ from wgmesh.cli.output import emit, emit_json, warn
 from wgmesh.core.errors import DaemonNotRunning, InvalidSetting, MeshError, NotFound
 
 if TYPE_CHECKING:
-    from wgmesh.core.secret import Secret
+    from wgmesh.core.keys.secret import Secret
     from wgmesh.v1 import node_service_pb2 as node_pb2
 
 NO_ANSWER_CAUSES = "The node is down or has another secret, or a firewall or NAT is in the way."
@@ -65,7 +65,7 @@ def _ask_alone(
 ) -> tuple[node_pb2.ProbePeerResponse, str]:
     from google.protobuf.duration_pb2 import Duration
     from wgmesh.cli.probing import probe, resolve
-    from wgmesh.core.keyschedule import derive
+    from wgmesh.core.keys.keyschedule import derive
     from wgmesh.v1 import endpoint_pb2
     from wgmesh.v1 import node_service_pb2 as node_pb2
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from wgmesh.core.model import PublicKey
 from wgmesh.core.peer_cache import MAX_FILE_BYTES, CachedPeer, decode_peer_cache, encode_peer_cache
-from wgmesh.discovery.remembered import remember
-from wgmesh.runtime.files import write_atomically
+from wgmesh.discovery.members.cache_merge import remember
 from wgmesh.runtime.logs import BoundLogger
+from wgmesh.runtime.remembered_file import RememberedFile
 
 AGES_GAP_S = 300.0  # ages count in days here, so they are not worth a write of their own more often
 
@@ -20,21 +19,15 @@ class CacheStore:
     """Reads the file once and replaces it when there is something new."""
 
     def __init__(self, path: Path, log: BoundLogger) -> None:
-        self._path = path
+        self._file = RememberedFile(path, "peer cache", MAX_FILE_BYTES, log)
         self._log = log
         self._remembered: tuple[CachedPeer, ...] = ()
         self._written_at = float("-inf")
-        self._trouble: str | None = None
 
     def load(self) -> tuple[CachedPeer, ...]:
         """Returns the good entries. A file that cannot be read is reported and counts as empty."""
-        try:
-            with self._path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            self._log.warning("peer cache not read", path=str(self._path), reason=error.strerror)
+        data = self._file.read()
+        if data is None:
             return ()
         decoded = decode_peer_cache(data)
         if decoded.dropped:
@@ -44,24 +37,14 @@ class CacheStore:
         return decoded.peers
 
     async def save(self, current: Iterable[CachedPeer], departed: Collection[PublicKey], now: float) -> None:
-        """Writes what is new, and what has only become younger after a while.
-
-        A disk that refuses is reported once; the next change tries again.
-        """
+        """Writes what is new, and what has only become younger after a while."""
         remembered = remember(self._remembered, current, departed, now)
         if remembered == self._remembered:
             return
         if now - self._written_at < AGES_GAP_S and _without_ages(remembered) == _without_ages(self._remembered):
             return
-        data = encode_peer_cache(remembered, int(now))
-        try:
-            await asyncio.to_thread(write_atomically, self._path, data)
-        except OSError as error:
-            if error.strerror != self._trouble:
-                self._log.warning("peer cache not written", path=str(self._path), reason=error.strerror)
-            self._trouble = error.strerror
-            return
-        self._remembered, self._written_at, self._trouble = remembered, now, None
+        if await self._file.write(encode_peer_cache(remembered, int(now))):
+            self._remembered, self._written_at = remembered, now
 
 
 def _without_ages(peers: Iterable[CachedPeer]) -> set[CachedPeer]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from wgmesh.core.errors import CorruptState, PermissionDenied
-from wgmesh.discovery.denylist import MAX_FILE_BYTES, DenyList, decode_denylist, encode_denylist
-from wgmesh.runtime.files import write_atomically
+from wgmesh.core.errors import CorruptState, PermissionDenied, UnreadableFile
+from wgmesh.discovery.members.denylist import MAX_FILE_BYTES, DenyList, decode_denylist, encode_denylist
+from wgmesh.runtime.files import read_state, write_atomically
 from wgmesh.runtime.logs import BoundLogger
 
 
@@ -25,19 +25,18 @@ class DenyListStore:
         in whom the operator has banned.
         """
         try:
-            with self._path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-        except FileNotFoundError:
-            return DenyList()
-        except PermissionError as error:
-            raise PermissionDenied(
-                f"Could not read the banned peers in {self._path}: {error.strerror}. Give this user access to it."
-            ) from None
-        except OSError as error:
+            data = read_state(self._path, MAX_FILE_BYTES)
+        except UnreadableFile as error:
+            if not error.permitted:
+                raise PermissionDenied(
+                    f"Could not read the banned peers in {self._path}: {error.problem}. Give the file to this user."
+                ) from None
             raise CorruptState(
-                f"The banned peers in {self._path} cannot be read: {error.strerror}. Repair it; "
+                f"The banned peers in {self._path} cannot be read: {error.problem}. Repair it; "
                 "who moves it away starts with nobody banned."
             ) from None
+        if data is None:
+            return DenyList()
         denylist = decode_denylist(data, str(self._path))
         if denylist.unread:
             self._log.warning("banned peers read in part", path=str(self._path), dropped=len(denylist.unread))

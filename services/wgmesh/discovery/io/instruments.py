@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from opentelemetry.metrics import Meter
+from collections.abc import Callable, Iterable
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.trace import Tracer, use_span
 from wgmesh.core.model import PublicKey
 from wgmesh.discovery.events import ContactAnswered, ContactTried, DatagramRejected, Event, LayerHeard, PeerLeft
@@ -14,6 +16,12 @@ class Instruments:
 
     def __init__(self, meter: Meter, tracer: Tracer) -> None:
         self._tracer = tracer
+        self._sealed_count: Callable[[], int] = lambda: 0
+        meter.create_observable_counter(
+            "wgmesh_discovery_sealed_messages_total",
+            [self._observe_sealed],
+            description="Messages sealed with the mesh's key.",
+        )
         self._heard = meter.create_counter(
             "wgmesh_discovery_events_total", description="Valid messages of members, by discovery layer."
         )
@@ -29,6 +37,10 @@ class Instruments:
         self._left = meter.create_counter(
             "wgmesh_discovery_departures_total", description="Peers removed from the table, by reason."
         )
+
+    def observe(self, sealed_count: Callable[[], int]) -> None:
+        """Takes how many messages were sealed with the mesh's key, whenever metrics are collected."""
+        self._sealed_count = sealed_count
 
     def count(self, event: Event) -> None:
         """Counts an event; most are worth a counter."""
@@ -51,3 +63,6 @@ class Instruments:
         span = self._tracer.start_span("peer.sighted", attributes={"peer": key.short, "layer": layer})
         with use_span(span, end_on_exit=True):
             return telemetry.inject()
+
+    def _observe_sealed(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(self._sealed_count())]

@@ -23,7 +23,7 @@ PACKET_BYTES_MAX = 1500
 
 
 async def echo(own: IPAddress, peer: IPAddress, interface: str) -> float:
-    """Returns the round trip time in seconds. Waits for ever: the caller sets the limit. Raises OSError.
+    """Returns the round trip time in seconds. It waits without limit: the caller sets one. Raises OSError.
 
     The time ends when the kernel got the answer, so that it does not count how long our event loop was busy.
     """

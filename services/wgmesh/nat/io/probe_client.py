@@ -2,7 +2,7 @@
 
 The first probe of a peer connects, sends one ping and closes, which proves its program. Those that follow are an ICMP
 echo, a seventh of the bytes and answered by the kernel; where that stays silent a connection decides. The server closes
-idle connections after ten seconds, sooner than the next probe, and a connection that is made anew shows that the peer
+idle connections after ten seconds, sooner than the next probe, and a new connection shows that the peer
 can be *reached*, not that an old one still lives.
 """
 
@@ -15,7 +15,7 @@ import random
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from wgmesh.core.model import IPAddress, PublicKey
 from wgmesh.nat.io.echo_client import echo
@@ -37,6 +37,10 @@ _OWN_FAULTS = frozenset(
 )
 
 
+Echo = Callable[[IPAddress, IPAddress, str], Awaitable[float]]
+"""As `echo_client.echo`."""
+
+
 class NotAsked(Exception):
     """No probe could be sent; the peer is not to blame."""
 
@@ -55,13 +59,18 @@ class ProbeClient:
         on_asked: Callable[[ProbeTarget], None],
         on_answered: Callable[[PublicKey, float], None],
         on_unanswered: Callable[[PublicKey], None],
+        schedule: ProbeSchedule | None = None,
+        echo: Echo = echo,
+        step_timeout_s: float = STEP_TIMEOUT_S,
     ) -> None:
         self._interface = interface
         self._port = port
         self._on_asked = on_asked
         self._on_answered = on_answered
         self._on_unanswered = on_unanswered
-        self._schedule = ProbeSchedule(random.random)
+        self._schedule = schedule or ProbeSchedule(random.random)
+        self._ask_for_echo = echo
+        self._step_timeout_s = step_timeout_s
         self._wake = asyncio.Event()
         self._in_flight: dict[PublicKey, asyncio.Timeout] = {}
         self._last_family: dict[PublicKey, int] = {}  # the family that answered last is tried first
@@ -128,7 +137,7 @@ class ProbeClient:
         was_asked = False
         for own, peer in routes:
             try:
-                rtt_s = await ping(own, peer, self._port, self._interface)
+                rtt_s = await ping(own, peer, self._port, self._interface, self._step_timeout_s)
             except (OSError, TimeoutError) as error:
                 was_asked = was_asked or not _is_own_fault(error)
                 continue
@@ -142,8 +151,8 @@ class ProbeClient:
 
     async def _echo(self, own: IPAddress, peer: IPAddress) -> float | None:
         try:
-            async with asyncio.timeout(STEP_TIMEOUT_S):
-                return await echo(own, peer, self._interface)
+            async with asyncio.timeout(self._step_timeout_s):
+                return await self._ask_for_echo(own, peer, self._interface)
         except (OSError, TimeoutError):
             return None  # a connection says what it was
 
@@ -151,7 +160,9 @@ class ProbeClient:
         return time.monotonic()
 
 
-async def ping(own: IPAddress, peer: IPAddress, port: int, interface: str) -> float:
+async def ping(
+    own: IPAddress, peer: IPAddress, port: int, interface: str, step_timeout_s: float = STEP_TIMEOUT_S
+) -> float:
     """Returns the round trip time of the path in seconds, once a ping was answered. Raises OSError, TimeoutError.
 
     The ping is what proves the peer; the time is the kernel's where it was shorter, because ours also counts how long
@@ -159,9 +170,9 @@ async def ping(own: IPAddress, peer: IPAddress, port: int, interface: str) -> fl
     """
     loop = asyncio.get_running_loop()
     with mesh_socket(own, 0, interface) as connection:
-        async with asyncio.timeout(STEP_TIMEOUT_S):
+        async with asyncio.timeout(step_timeout_s):
             await loop.sock_connect(connection, (str(peer), port))
-        async with asyncio.timeout(STEP_TIMEOUT_S):
+        async with asyncio.timeout(step_timeout_s):
             started_at = time.perf_counter()
             await loop.sock_sendall(connection, PING)
             line = await loop.sock_recv(connection, LINE_BYTES_MAX)

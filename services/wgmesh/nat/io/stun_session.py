@@ -7,20 +7,18 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from wgmesh.core.errors import InvalidSetting, NotReady
+from wgmesh.core.errors import InvalidSetting
 from wgmesh.core.model import Endpoint, IPAddress, NatReport
-from wgmesh.core.stun_events import Event
-from wgmesh.core.stun_prober import Prober
+from wgmesh.core.stun.events import Event
+from wgmesh.core.stun.prober import Prober
 from wgmesh.nat.io.raw_stun import neighbour_port_sockets, source_address, wireguard_port_sockets
 from wgmesh.nat.observations import ObservationTable, Vantage
 from wgmesh.nat.server_name import parse_server
 from wgmesh.runtime import logs
 from wgmesh.runtime.datagram import DatagramDriver
+from wgmesh.runtime.named_endpoints import Name, NamedEndpoints
 from wgmesh.runtime.resolver import Resolver
 
-RESOLVE_RETRY_S = 5.0  # a name server often comes up just after the node
-RESOLVE_RETRY_MAX_S = 300.0
-RESOLVE_AGAIN_S = 600.0  # providers move their servers; their records live minutes to hours
 ROUTE_CHECK_S = 5.0  # a laptop that moved is seen from elsewhere; looking costs one system call a server
 
 
@@ -38,20 +36,20 @@ class StunSession:
         ipv6: bool = True,
         resolver: Resolver | None = None,
     ) -> None:
-        self._names = tuple(dict.fromkeys(servers))
         self._publish = publish
         self._ipv6 = ipv6
-        self._resolver = resolver or Resolver()
         self._log = logs.logger()
+        self._servers_named = self._parse(servers)
+        self._names = NamedEndpoints(self._servers_named.values(), self._on_addresses, resolver)
         self._prober = Prober(os.urandom)
         self._table = ObservationTable()
-        self._addresses: dict[str, list[Endpoint]] = {}
-        self._failed: set[str] = set()
+        self._unusable = set(servers) - self._servers_named.keys()
         self._servers: list[Endpoint] = []
         self._driver: DatagramDriver[Event] | None = None
         self._asking_port = 0
         self._wireguard_port = 0
         self._asked_from: frozenset[IPAddress] = frozenset()
+        self._seen_by_peers: tuple[Endpoint, ...] = ()
 
     def use_port(self, wireguard_port: int) -> None:
         """Asks for this port from now on. Asking for the port already in use does nothing; 0 means none yet."""
@@ -73,13 +71,20 @@ class StunSession:
         self._driver.pump()
         self._report()
 
+    def use_peers(self, seen_at: Sequence[Endpoint]) -> None:
+        """Takes where peers see this host, once for each peer."""
+        if tuple(seen_at) != self._seen_by_peers:
+            self._seen_by_peers = tuple(seen_at)
+            self._table.set_peers(seen_at)
+            if self._driver is not None:
+                self._report()
+
     async def run(self) -> None:
         """Follows names and routes until cancelled; then closes the sockets."""
         self._publish(NatReport(enabled=True))
         try:
             async with asyncio.TaskGroup() as tasks:
-                for name in self._names:
-                    tasks.create_task(self._follow_name(name))
+                tasks.create_task(self._names.run())
                 tasks.create_task(self._follow_route())
         finally:
             self._close()
@@ -91,31 +96,22 @@ class StunSession:
             self._log.warning("stun asks from a port beside wireguard's", reason="raw sockets need CAP_NET_RAW")
             return neighbour_port_sockets()
 
-    async def _follow_name(self, name: str) -> None:
-        try:
-            host, port = parse_server(name)
-        except InvalidSetting as error:
-            self._log.warning("stun server ignored", server=name, reason=str(error))
-            self._set_failed(name, failed=True)
-            return
-        retry_s = RESOLVE_RETRY_S
-        while True:
+    def _parse(self, servers: Sequence[str]) -> dict[str, Name]:
+        named = {}
+        for server in servers:
             try:
-                found = await self._resolver.resolve(host, port)
-            except NotReady as error:
-                self._log.debug("stun server not resolved", server=name, reason=str(error))
-                self._set_failed(name, failed=name not in self._addresses)
-                await asyncio.sleep(retry_s)
-                retry_s = min(2 * retry_s, RESOLVE_RETRY_MAX_S)
-                continue
-            retry_s = RESOLVE_RETRY_S
-            self._addresses[name] = found
-            self._set_failed(name, failed=False)
-            await asyncio.sleep(RESOLVE_AGAIN_S)
+                named[server] = parse_server(server)
+            except InvalidSetting as error:
+                self._log.warning("stun server ignored", server=server, reason=str(error))
+        return named
 
-    def _set_failed(self, name: str, *, failed: bool) -> None:
-        (self._failed.add if failed else self._failed.discard)(name)
-        self._table.set_unresolved(sorted(self._failed))
+    def _on_addresses(self, found: list[Endpoint]) -> None:
+        lost = {
+            server
+            for server, name in self._servers_named.items()
+            if name[0] in self._names.failures and name not in self._names.found
+        }
+        self._table.set_unresolved(sorted(self._unusable | lost))
         if self._driver is not None:
             self._choose_servers({"ipv4", "ipv6"} if self._asking_port == self._wireguard_port else {"ipv4"})
             self._driver.pump()
@@ -126,9 +122,9 @@ class StunSession:
         if self._driver is None:
             return
         chosen: dict[IPAddress, Endpoint] = {}
-        for name in self._names:
+        for name in self._servers_named.values():
             for channel in sorted(channels):
-                fitting = [found for found in self._addresses.get(name, ()) if f"ipv{found.host.version}" == channel]
+                fitting = [found for found in self._names.found.get(name, ()) if f"ipv{found.host.version}" == channel]
                 fresh = next((found for found in fitting if found.host not in chosen), None)
                 if fresh is not None and (self._ipv6 or channel == "ipv4"):
                     chosen[fresh.host] = fresh

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from opentelemetry.metrics import CallbackOptions, Observation
-from wgmesh.node.answers import Picture
 from wgmesh.node.liveness import Liveness
+from wgmesh.node.status import Picture
 from wgmesh.runtime import telemetry
 
 RECONCILE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -15,9 +15,10 @@ RECONCILE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 
 class Measurements:
     """Exports the latest picture and the length of turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_separated: bool) -> None:
         meter = telemetry.meter("wgmesh.node")
         self._picture: Picture | None = None
+        self._is_separated = is_separated
         self._duration = meter.create_histogram(
             "wgmesh_reconcile_duration_seconds",
             description="Time of one turn: compose, apply, tell",
@@ -27,6 +28,7 @@ class Measurements:
             ("wgmesh_active_peers", self._active, "Peers that the data path proves to be reachable"),
             ("wgmesh_relayed_peers", self._relayed, "Peers that are reached through a relay"),
             ("wgmesh_known_peers", self._known, "Peers that are known, reachable or not"),
+            ("wgmesh_privileges_separated", self._separated, "Whether each process runs as a user of its own"),
         ):
             meter.create_observable_gauge(name, callbacks=[observe], description=description)
         meter.create_observable_counter(
@@ -52,6 +54,9 @@ class Measurements:
     def _known(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(len(self._picture.composition.verdicts) if self._picture else 0)]
 
+    def _separated(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(int(self._is_separated))]
+
     def _received(self, _: CallbackOptions) -> Iterable[Observation]:
         return self._per_peer("rx_bytes")
 
@@ -69,4 +74,5 @@ class Measurements:
                 {"peer_key": peer.public_key.short, "hostname": names.get(peer.public_key, "")},
             )
             for peer in device.peers
+            if peer.handshake_at is not None  # others are names that anybody can invent, each a series for good
         ]

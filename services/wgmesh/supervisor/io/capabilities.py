@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 from collections.abc import Iterable
 
@@ -11,6 +12,7 @@ from wgmesh.supervisor.settings import Capability
 
 # linux/prctl.h
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
 PR_SET_NAME = 15
 PR_CAPBSET_READ = 23
@@ -19,7 +21,6 @@ PR_SET_SECUREBITS = 28
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
-PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 # linux/securebits.h
 SECBIT_NOROOT = 1 << 0  # user id 0 and setuid programs give no capability
@@ -49,17 +50,26 @@ def die_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def forbid_dumps() -> None:
+    """Keeps this process's memory from files and from other processes of its user: no core, no ptrace. Raises OSError.
+
+    Threads and forks inherit both; a change of user undoes the first, and so does exec. The limit then still holds.
+    """
+    _prctl(PR_SET_DUMPABLE, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def name_process(name: str) -> None:
     """Sets the name that `ps` and `top` show; the kernel cuts it after 15 bytes. Raises OSError."""
-    if _libc.prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()), 0, 0, 0) != 0:
-        raise _last_error("PR_SET_NAME")
+    text = ctypes.create_string_buffer(name.encode())
+    _prctl(PR_SET_NAME, ctypes.addressof(text))
 
 
 def drop_bounding(keep: Iterable[Capability]) -> None:
     """Makes all other capabilities unreachable for this process and whatever it executes. Raises OSError."""
     kept = frozenset(keep)
     for number in range(CAPABILITY_LIMIT):
-        if number not in kept and _libc.prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1:
+        if number not in kept and _libc.prctl(PR_CAPBSET_READ, ctypes.c_ulong(number)) == 1:
             _prctl(PR_CAPBSET_DROP, number)
 
 
@@ -73,14 +83,15 @@ def set_capabilities(capabilities: Iterable[Capability]) -> None:
 
     Ambient, so that a program which the process executes (nft, wireguard-go) has them too.
     """
-    kept = tuple(capabilities)
+    kept = frozenset(capabilities)
     mask = sum(1 << number for number in kept)
-    header = _Header(CAPABILITY_VERSION_3, 0)
-    data = (_Data * 2)(*(_Data(word, word, word) for word in (mask & 0xFFFFFFFF, mask >> 32)))
+    words = (mask & 0xFFFFFFFF, mask >> 32)
+    header = _Header(CAPABILITY_VERSION_3)  # process 0: this thread
+    data = (_Data * len(words))(*(_Data(word, word, word) for word in words))
     if _libc.capset(ctypes.byref(header), ctypes.byref(data)) != 0:
         raise _last_error("capset")
     _prctl(PR_SET_KEEPCAPS, 0)
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    # Of the ambient set capset has taken what is not inheritable any more (capabilities(7)).
     for number in kept:
         _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
 
@@ -90,11 +101,16 @@ def forbid_new_privileges() -> None:
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
-def _prctl(option: int, first: int = 0, second: int = 0) -> None:
+def prctl_error(option: int, first: int, second: int = 0) -> int:
+    """Makes the call and returns the number of its error, or 0."""
     # the kernel reads five words; ctypes passes int as 32 bits unless told otherwise
     words = (ctypes.c_ulong(word) for word in (first, second, 0, 0))
-    if _libc.prctl(option, *words) != 0:
-        raise _last_error(f"prctl {option}")
+    return ctypes.get_errno() if _libc.prctl(option, *words) != 0 else 0
+
+
+def _prctl(option: int, first: int, second: int = 0) -> None:
+    if number := prctl_error(option, first, second):
+        raise OSError(number, f"prctl {option}: {os.strerror(number)}")
 
 
 def _last_error(call: str) -> OSError:

@@ -28,14 +28,14 @@ class Loop:
         children: Sequence[ChildSpec],
         accounts: Mapping[str, Account | None],
         signals: Signals,
-        lock: int,
+        descriptors: Sequence[int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._specs = {child.name: child for child in children}
         self._supervision = Supervision({child.name: child.requires for child in children})
         self._accounts = accounts
         self._signals = signals
-        self._lock = lock
+        self._descriptors = descriptors  # of the supervisor, and not for children
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals.reading, selectors.EVENT_READ, self._on_signals)
@@ -76,7 +76,7 @@ class Loop:
                 pass
 
     def _fork(self, name: str) -> None:
-        own = (self._lock, self._selector.fileno(), self._signals.reading, self._signals.writing)
+        own = (*self._descriptors, self._selector.fileno(), self._signals.reading, self._signals.writing)
         siblings = (end for child in self._processes.values() for end in (child.pidfd, child.pipe))
         try:
             child = process.fork(self._specs[name], self._accounts[name], (*own, *siblings))

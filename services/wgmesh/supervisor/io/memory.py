@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
+
+
+def rehearse() -> None:
+    """Runs an event loop once: what Python makes for the first one is then made before the fork, for all children."""
+    asyncio.run(asyncio.wait_for(asyncio.sleep(0), 1.0))
 
 
 def settle() -> None:

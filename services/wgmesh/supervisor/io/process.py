@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from wgmesh.core.errors import MeshError
 from wgmesh.runtime.notify import GIVE_UP, MAX_REASON_BYTES, READY, ParentPipe
 from wgmesh.runtime.service import EXIT_BUG, EXIT_UNUSABLE
-from wgmesh.supervisor.io import capabilities, privileges
+from wgmesh.supervisor.io import capabilities, privileges, syscall_filter
 from wgmesh.supervisor.io.privileges import Account
 from wgmesh.supervisor.io.wakeup import WATCHED, signals_held_back
 from wgmesh.supervisor.settings import ChildSpec
@@ -97,9 +97,12 @@ def _live(
         if account is not None:
             privileges.become(account)
             _end_with(supervisor_pid)  # the change of user has undone it
+        capabilities.forbid_dumps()  # and may have undone that of the supervisor
         os.umask(privileges.CHILD_UMASK)
         capabilities.name_process(f"wgmesh-{spec.name}")
-        notify = ParentPipe(pipe)
+        if spec.syscalls:
+            syscall_filter.install(spec.syscalls)
+        notify = ParentPipe(pipe, is_separated=account is not None and account.uid != 0)
         try:
             code = spec.target(notify)
         except MeshError as error:

@@ -1,65 +1,162 @@
 """What userspace WireGuard needs of the host: a directory for its control socket and the TUN device.
 
 Both belong to root on most hosts. Where the wireguard process cannot use them as they are, its user gets an entry in
-their access control list. That leaves owner, group and everybody else's access as they were, and is taken back by
-the last node that ends; after a kill, by a later one.
+their access control list. That leaves owner, group and everybody else's access as they were.
+
+All nodes that see the same directory or device share the entry, whatever network, mounts or run directory they have.
+So each of them holds a shared lock while it runs, and the entry is taken back by the one that can have the lock for
+itself: the last that ends. The kernel lets go of the lock of a node that is killed; what it left, a later one takes
+back.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
-import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from wgmesh.supervisor.io import lock
-from wgmesh.supervisor.io.privileges import Account, account_of, obstacle
-from wgmesh.supervisor.settings import IDENTITIES, SupervisorSettings
+from wgmesh.supervisor import access_list
+from wgmesh.supervisor.io.privileges import Account, account_of, group_id, obstacle
+from wgmesh.supervisor.settings import CONTROL_GROUP, IDENTITIES, SupervisorSettings
 
 SOCKET_DIRECTORY = Path("/run/wireguard")  # compiled into wireguard-go and wg
 TUN_DEVICE = Path("/dev/net/tun")
-NEEDED = ((SOCKET_DIRECTORY, os.R_OK | os.W_OK | os.X_OK), (TUN_DEVICE, os.R_OK | os.W_OK))
 
-ACL_ATTRIBUTE = "system.posix_acl_access"
-ACL_VERSION = 2  # linux/posix_acl_xattr.h
-ACL_USER_OBJ, ACL_USER, ACL_GROUP_OBJ, ACL_MASK, ACL_OTHER = 0x01, 0x02, 0x04, 0x10, 0x20  # linux/posix_acl.h
-ACL_NO_ID = 0xFFFFFFFF
-ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, id
+LOCK_TIMEOUT_S = 5.0  # a node that ends holds it for less than a millisecond, unless it is stopped or frozen there
+LOCK_POLL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A file of the host that nodes share. `mode` is what os.access must allow, `lock` where users are counted."""
+
+    path: Path
+    mode: int
+    lock: Path
+
+
+SHARED = (
+    # a file in it, and not the directory itself: everybody may read that, and so lock it and keep nodes from starting
+    Shared(SOCKET_DIRECTORY, os.R_OK | os.W_OK | os.X_OK, SOCKET_DIRECTORY / "wgmesh.lock"),
+    # itself: it can be mounted alone, without the directory around it, and who may not use it cannot lock it
+    Shared(TUN_DEVICE, os.R_OK | os.W_OK, TUN_DEVICE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the account still lacks, or "", and the descriptors that hold the locks, which are not for children.
+
+    `remedy` is what the operator can do about it, as a sentence.
+    """
+
+    obstacle: str = ""
+    descriptors: tuple[int, ...] = ()
+    remedy: str = ""
 
 
 @contextmanager
-def granted(account: Account, settings: SupervisorSettings) -> Iterator[str]:
-    """Gives the account what it needs while the context is open; yields what it still lacks, or ""."""
+def granted(account: Account, settings: SupervisorSettings) -> Iterator[Access]:
+    """Gives the account what it needs while the context is open."""
+    _make_socket_directory()
+    needed: list[Shared] = []
+    descriptors: list[int] = []
     with ExitStack() as undo:
-        is_ours = _make_socket_directory()
-        undo.callback(_leave, settings, is_ours)
-        for path, mode in NEEDED:
-            if path.exists():
-                _allow(path, account, mode)
+        for shared in SHARED:
+            undo.callback(_take_back, shared)
+        for shared in SHARED:
+            if shared.path.exists() and not _is_open_to(shared.path, shared.mode, account):
+                try:
+                    descriptor = undo.enter_context(_opened(shared))
+                except OSError:  # what root cannot open is of no use to the wireguard process either
+                    continue
+                if not _lock(descriptor):
+                    remedy = "Find it with `fuser`, and end it."
+                    yield Access(f"{shared.lock} is locked by another program", remedy=remedy)
+                    return
+                descriptors.append(descriptor)
+                _allow(shared, account)
+            needed.append(shared)
         _hand_over_socket(SOCKET_DIRECTORY / f"{settings.interface}.sock", account)
-        yield obstacle(account, [(path, mode) for path, mode in NEEDED if path.exists()])
+        present = [(shared.path, shared.mode) for shared in needed if shared.path.exists()]
+        remedy = f"Userspace WireGuard needs it: `setfacl -m u:{account.uid}:rwX` gives it to that user."
+        yield Access(obstacle(account, present), tuple(descriptors), remedy)
 
 
-def _make_socket_directory() -> bool:
-    try:
+def _make_socket_directory() -> None:
+    # It stays at the end, as wireguard-go leaves its own: another program may be about to put its socket there.
+    with suppress(OSError):  # it exists, or cannot exist: the trial tells which
         SOCKET_DIRECTORY.mkdir(mode=0o755)
-    except OSError:  # it exists, or cannot exist: the trial tells which
-        return False
-    return True
 
 
-def _leave(settings: SupervisorSettings, is_ours: bool) -> None:
-    if lock.is_any_other_held(settings.runtime_dir, settings.interface):
+def _is_open_to(path: Path, mode: int, account: Account) -> bool:
+    """Whether no entry is needed. An entry of ours does not count, since it changes no bit that is looked at."""
+    status = path.stat()
+    return status.st_mode & mode == mode or status.st_uid == account.uid
+
+
+@contextmanager
+def _opened(shared: Shared) -> Iterator[int]:
+    creation = 0 if shared.lock == shared.path else os.O_CREAT
+    # O_NONBLOCK: a FIFO in the way must not hold up the start
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | creation
+    descriptor = os.open(shared.lock, flags, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Counts this node among the users. It waits for one that is taking the entry back."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(LOCK_POLL_S)
+        else:
+            return True
+
+
+def _allow(shared: Shared, account: Account) -> None:
+    if not obstacle(account, [(shared.path, shared.mode)]):
         return
-    for path, _ in NEEDED:
-        with suppress(OSError):  # no list, or no such path
-            if _single_user(os.getxattr(path, ACL_ATTRIBUTE)) == account_of(IDENTITIES["wireguard"]).uid:
-                _disallow(path)
-    if is_ours:
-        with suppress(OSError):  # not empty: a device that is kept has its socket there
-            SOCKET_DIRECTORY.rmdir()
+    with suppress(OSError):  # a file system without lists, or read-only: the trial tells
+        # The mode before the list: a list that another node makes in between changes the mode, and is found then.
+        mode = shared.path.stat().st_mode
+        if access_list.ATTRIBUTE not in os.listxattr(shared.path):  # somebody else's list is not ours to rewrite
+            data = access_list.extended(mode, account.uid, shared.mode, group_id(CONTROL_GROUP))
+            os.setxattr(shared.path, access_list.ATTRIBUTE, data)
+
+
+def _take_back(shared: Shared) -> None:
+    if _our_list(shared.path) is None:  # looked at first: to open a TUN device loads its driver
+        return
+    # refused while another node counts; or the host has become read-only: a later node will try
+    with suppress(OSError), _opened(shared) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if (data := _our_list(shared.path)) is not None:
+            os.setxattr(shared.path, access_list.ATTRIBUTE, access_list.reduced(data, *_marks()))
+
+
+def _our_list(path: Path) -> bytes | None:
+    try:
+        data = os.getxattr(path, access_list.ATTRIBUTE)
+    except OSError:  # no list, or no such path
+        return None
+    return data if access_list.is_ours(data, *_marks()) else None
+
+
+def _marks() -> tuple[int, int]:
+    return account_of(IDENTITIES["wireguard"]).uid, group_id(CONTROL_GROUP)
 
 
 def _hand_over_socket(path: Path, account: Account) -> None:
@@ -68,45 +165,3 @@ def _hand_over_socket(path: Path, account: Account) -> None:
         status = path.lstat()
         if stat.S_ISSOCK(status.st_mode) and status.st_uid != account.uid:
             os.chown(path, account.uid, -1, follow_symlinks=False)
-
-
-def _allow(path: Path, account: Account, mode: int) -> None:
-    if not obstacle(account, [(path, mode)]):
-        return
-    with suppress(OSError):  # a file system without lists, or read-only: the trial tells
-        if ACL_ATTRIBUTE not in os.listxattr(path):  # somebody else's list is not ours to rewrite
-            os.setxattr(path, ACL_ATTRIBUTE, _list_for(account.uid, mode, os.stat(path).st_mode))
-
-
-def _disallow(path: Path) -> None:
-    before = {tag: permissions for tag, permissions, _ in _entries(os.getxattr(path, ACL_ATTRIBUTE))}
-    os.removexattr(path, ACL_ATTRIBUTE)
-    # the mask of the list has taken the place of the bits of the group
-    special = os.stat(path).st_mode & 0o7000
-    os.chmod(path, special | before[ACL_USER_OBJ] << 6 | before[ACL_GROUP_OBJ] << 3 | before[ACL_OTHER])
-
-
-def _list_for(uid: int, permissions: int, mode: int) -> bytes:
-    group = mode >> 3 & 7
-    entries = (
-        (ACL_USER_OBJ, mode >> 6 & 7, ACL_NO_ID),
-        (ACL_USER, permissions, uid),
-        (ACL_GROUP_OBJ, group, ACL_NO_ID),
-        (ACL_MASK, group | permissions, ACL_NO_ID),
-        (ACL_OTHER, mode & 7, ACL_NO_ID),
-    )
-    return struct.pack("<I", ACL_VERSION) + b"".join(ACL_ENTRY.pack(*entry) for entry in entries)
-
-
-def _entries(attribute: bytes) -> list[tuple[int, int, int]]:
-    return [(tag, permissions, name) for tag, permissions, name in ACL_ENTRY.iter_unpack(attribute[4:])]
-
-
-def _single_user(attribute: bytes) -> int | None:
-    """Returns the user of a list that names one user and nobody else, as ours do."""
-    named = [
-        (tag, name)
-        for tag, _, name in _entries(attribute)
-        if tag not in (ACL_USER_OBJ, ACL_GROUP_OBJ, ACL_MASK, ACL_OTHER)
-    ]
-    return named[0][1] if len(named) == 1 and named[0][0] == ACL_USER else None

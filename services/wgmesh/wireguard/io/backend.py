@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from wgmesh.core.errors import AlreadyRunning, DeviceUnavailable, MeshError, NotSupported, PermissionDenied
+from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import ObservedDevice
-from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone, Tunnel, TunnelState
 from wgmesh.wireguard.io.kernel import open_kernel_tunnel
 from wgmesh.wireguard.io.netlink import Link, Links, open_links
+from wgmesh.wireguard.io.resolvers import Resolvers
 from wgmesh.wireguard.io.userspace import open_userspace_tunnel, program_path, socket_path, start_program
 from wgmesh.wireguard.plan import (
     Action,
@@ -52,6 +54,7 @@ class LinuxDevice:
         self._link: Link | None = None
         self._tunnel: Tunnel | None = None
         self._tunnel_stack = AsyncExitStack()
+        self._resolvers = Resolvers()
         self._program: subprocess.Popen[bytes] | None = None
 
     async def observe(self) -> ObservedDevice | None:
@@ -88,7 +91,8 @@ class LinuxDevice:
 
     async def foreign_routes(self) -> ForeignRoutes:
         link = await self._links.find(self._interface)
-        return await self._links.foreign_routes(link.index if link else None)
+        foreign = await self._links.foreign_routes(link.index if link else None)
+        return replace(foreign, resolvers=self._resolvers.addresses())
 
     async def busy_ports(self) -> frozenset[int]:
         try:
@@ -122,12 +126,12 @@ class LinuxDevice:
     async def sweep(self) -> None:
         """Removes an interface that an earlier life of ours created and was killed before it got a key."""
         link = await self._links.find(self._interface)
-        if link is not None and self._birth_mark.exists():
+        if link is not None and self._is_marked():
             tunnel = await self._tunnel_of(link)
             if (await tunnel.read()).public_key is None:
                 self._link = link
                 await self._remove()
-        self._birth_mark.unlink(missing_ok=True)
+        self._end_birth()
 
     async def close(self) -> None:
         """Lets go of the device and leaves it as it is."""
@@ -161,9 +165,9 @@ class LinuxDevice:
         except MeshError:
             if created:
                 await self._undo_creation()
-            self._birth_mark.unlink(missing_ok=True)
+            self._end_birth()
             raise
-        self._birth_mark.unlink(missing_ok=True)
+        self._end_birth()
 
     async def _create_in_userspace(self) -> None:
         async with open_userspace_tunnel(self._interface) as tunnel:
@@ -193,6 +197,14 @@ class LinuxDevice:
         if self._program is not None:
             await self._wait_for_program(self._program)
         await self._forget()
+        await self._wait_for_silence()
+
+    async def _wait_for_silence(self) -> None:
+        """Waits until nobody serves the interface: a program that we have not started takes a moment to end as well."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S), open_userspace_tunnel(self._interface) as tunnel:
+                while await tunnel.is_alive():
+                    await asyncio.sleep(STOP_POLL_S)
 
     async def _wait_for_program(self, program: subprocess.Popen[bytes]) -> None:
         try:
@@ -249,10 +261,23 @@ class LinuxDevice:
         if self._program is not None and self._program.poll() is not None:
             self._program = None
 
+    def _end_birth(self) -> None:
+        with suppress(PermissionError):  # another user's; it says nothing
+            self._birth_mark.unlink(missing_ok=True)
+
+    def _is_marked(self) -> bool:
+        """Whether a mark of ours is there. Others may make files beside it, and theirs count for nothing."""
+        try:
+            return self._birth_mark.lstat().st_uid in (0, os.geteuid())
+        except FileNotFoundError:
+            return False
+
     def _mark_birth(self) -> None:
         try:
             self._birth_mark.touch(mode=0o600)
         except OSError as error:
+            if os.path.lexists(self._birth_mark) and not self._is_marked():
+                return  # the name is taken by another user: a device that is killed half made needs a hand then
             raise PermissionDenied(
                 f"Could not write to {self._birth_mark.parent}: {error.strerror}. Choose a writable --state-dir."
             ) from None

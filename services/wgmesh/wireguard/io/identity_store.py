@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from wgmesh.core.errors import CorruptState, PermissionDenied
-from wgmesh.core.identity_file import MAX_FILE_BYTES, StoredIdentity, decode_identity, encode_identity
+from wgmesh.core.errors import CorruptState, PermissionDenied, UnreadableFile
+from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import KEY_BYTES
-from wgmesh.core.private_key import PrivateKey
-from wgmesh.runtime.files import write_atomically
+from wgmesh.runtime.files import read_state, write_atomically
+from wgmesh.wireguard.identity_file import MAX_FILE_BYTES, StoredIdentity, decode_identity, encode_identity
 
 
 class IdentityStore:
@@ -47,13 +47,13 @@ class IdentityStore:
 
     def _read(self) -> bytes | None:
         try:
-            with self._path.open("rb") as file:
-                return file.read(MAX_FILE_BYTES + 1)
-        except FileNotFoundError:
-            return None
-        except PermissionError as error:
-            raise PermissionDenied(
-                f"Could not read the identity {self._path}: {error.strerror}. Give this user access to it."
+            return read_state(self._path, MAX_FILE_BYTES)
+        except UnreadableFile as error:
+            if not error.permitted:
+                raise PermissionDenied(
+                    f"Could not read the identity {self._path}: {error.problem}. Give the file to this user."
+                ) from None
+            raise CorruptState(
+                f"The identity {self._path} cannot be read: {error.problem}. Restore it from a backup,"
+                " or move it away to start with a new identity, which the other nodes see as a new peer."
             ) from None
-        except OSError as error:
-            raise CorruptState(f"The identity {self._path} cannot be read: {error.strerror}. Move it away.") from None

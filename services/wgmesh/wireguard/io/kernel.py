@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from wgmesh.core.errors import NotSupported
+from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import Endpoint, ObservedPeer, PresharedKey, PublicKey
-from wgmesh.core.private_key import PrivateKey
 from wgmesh.runtime.netlink import AsyncWireGuard, NetlinkError
 from wgmesh.wireguard.device import KERNEL, PortBusy, TunnelState
 from wgmesh.wireguard.io.netlink import translate, translated

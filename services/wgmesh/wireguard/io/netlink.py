@@ -6,13 +6,13 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from wgmesh.core.errors import DeviceUnavailable, MeshError, NotSupported, PermissionDenied
-from wgmesh.core.model import IPInterface, IPNetwork
+from wgmesh.core.model import IPAddress, IPInterface, IPNetwork
 from wgmesh.runtime.netlink import AsyncIPRoute, NetlinkError
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone
@@ -21,6 +21,7 @@ from wgmesh.wireguard.device import DeviceGone
 # 186 (FRR's bgp) to 192; nothing known uses the numbers in between.
 ROUTE_PROTOCOL = 157
 
+_ANY_TABLE = 0  # rtnetlink(7), RT_TABLE_UNSPEC
 _MAIN_TABLE = 254  # rtnetlink(7), RT_TABLE_MAIN
 _KERNEL_PROTOCOL = 2  # rtnetlink(7), RTPROT_KERNEL: routes that come with an address
 _UP = 0x1  # netdevice(7), IFF_UP
@@ -76,23 +77,27 @@ class Links:
         return frozenset(
             [
                 _destination(message)
-                async for message in self._main_routes()
+                async for message in self._routes(_MAIN_TABLE)
                 if message.get_attr("RTA_OIF") == index and message.get("proto") == ROUTE_PROTOCOL
             ]
         )
 
     async def foreign_routes(self, index: int | None) -> ForeignRoutes:
-        """Returns all routes of the main table but those through the interface `index`."""
+        """Returns the routes of the main table but those through the interface `index`, and the gateways of all."""
         names = await self._names()
-        routes = []
-        async for message in self._main_routes():
+        routes: list[ForeignRoute] = []
+        gateways: set[IPAddress] = set()
+        async for message in self._routes(_ANY_TABLE):
+            gateways.update(_gateways(message, index))
+            if message.get_attr("RTA_TABLE") != _MAIN_TABLE:
+                continue
             for interface in _interfaces(message):
                 if interface == index:
                     continue
                 name = names.get(interface, f"interface {interface}") if interface else _type_name(message)
                 connected = bool(interface) and message.get("proto") == _KERNEL_PROTOCOL
                 routes.append(ForeignRoute(_destination(message), name, connected))
-        return ForeignRoutes(tuple(routes))
+        return ForeignRoutes(tuple(routes), frozenset(gateways))
 
     async def create_wireguard(self, name: str) -> None:
         """Creates a kernel WireGuard interface. Raises NotSupported where the kernel has none."""
@@ -148,11 +153,12 @@ class Links:
         with translated(f"remove route {network}"):
             await self._netlink.route("del", **_route(index, network))
 
-    async def _main_routes(self) -> AsyncIterator[Any]:
+    async def _routes(self, table: int) -> AsyncIterator[Any]:
         for family in _FAMILIES:
+            chosen = {} if table == _ANY_TABLE else {"table": table}
             with translated("read the routes"):
-                async for message in await self._netlink.get_routes(family=family, table=_MAIN_TABLE):
-                    if message.get_attr("RTA_TABLE") == _MAIN_TABLE:
+                async for message in await self._netlink.get_routes(family=family, **chosen):
+                    if table in (_ANY_TABLE, message.get_attr("RTA_TABLE")):
                         yield message
 
     async def _names(self) -> dict[int, str]:
@@ -211,6 +217,17 @@ def _interfaces(message: Any) -> tuple[int, ...]:
     if hops:
         return tuple(hop["oif"] for hop in hops)
     return (message.get_attr("RTA_OIF") or 0,)
+
+
+def _gateways(message: Any, index: int | None) -> Iterator[IPAddress]:
+    """The next hops of a route, but those that are reached through the interface `index`."""
+    hops = message.get_attr("RTA_MULTIPATH")
+    for hop in hops or (message,):
+        interface = hop["oif"] if hops else message.get_attr("RTA_OIF")
+        via = hop.get_attr("RTA_VIA")  # a next hop of the other family
+        text = hop.get_attr("RTA_GATEWAY") or (via["addr"] if via else None)
+        if text and interface != index:
+            yield ipaddress.ip_address(text)
 
 
 def _type_name(message: Any) -> str:

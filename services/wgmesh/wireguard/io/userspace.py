@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from wgmesh.core.errors import DeviceUnavailable, NotSupported
+from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import PublicKey
-from wgmesh.core.private_key import PrivateKey
 from wgmesh.wireguard import uapi
 from wgmesh.wireguard.device import DeviceGone, PortBusy, TunnelState
 from wgmesh.wireguard.plan import SetPeer

@@ -1,0 +1,1 @@
+"""What discovery notices of trouble: clocks that are wrong, keys that two machines share."""

@@ -1,0 +1,1 @@
+"""The multicast sockets, one for each interface."""

@@ -1,0 +1,60 @@
+"""The contract of a way of finding peers: what the core asks of each, and what it tells each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from wgmesh.core.model import Endpoint, LayerState, PublicKey
+from wgmesh.discovery.members.record import PeerRecord
+
+
+class Health(NamedTuple):
+    """How a layer fares, for the operator. `detail` is one line, without ages, which would be new at every look."""
+
+    state: LayerState
+    detail: str = ""
+
+
+class Layer:
+    """One way of finding peers. Whatever a layer does not care for does nothing.
+
+    Its clock runs only while the node knows who it is: `handle_timeout` is called after every input then.
+    """
+
+    name: str
+
+    def handle_timeout(self, now: float) -> None:
+        """Does what is due at `now`, and nothing if nothing is."""
+
+    def poll_timeout(self) -> float | None:
+        """Returns when `handle_timeout` has something to do, or None for never."""
+        return None
+
+    def health(self) -> Health | None:
+        """Returns how it fares; None where the shell says that, or where nothing is shown."""
+        return None
+
+    def described(self, now: float) -> None:
+        """What this node says of itself has changed."""
+
+    def moved(self, now: float) -> None:
+        """The host has other interfaces or addresses."""
+
+    def heard(self, key: PublicKey, source: Endpoint, now: float) -> None:
+        """A peer has spoken on the exchange socket, from `source`."""
+
+    def answered(self, key: PublicKey, now: float) -> None:
+        """A peer has answered a HELLO of ours."""
+
+    def proven(self, records: Sequence[PeerRecord], now: float) -> None:
+        """The tunnels to these peers have just begun to work."""
+
+    def leave(self, now: float) -> None:
+        """This node says goodbye."""
+
+
+def clock_time(at: float) -> str:
+    """Returns the time of day of a Unix time, for a detail."""
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"

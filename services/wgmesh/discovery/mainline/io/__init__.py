@@ -1,0 +1,1 @@
+"""The session of libtorrent, and the file of remembered nodes."""

@@ -1,0 +1,187 @@
+"""kademlia's protocol among members: sealed, with short time-outs, and no task or log line for a datagram.
+
+A source may be forged: one that has not shown that it receives what we send is pinged, and has to answer first. A node
+that others name may be nobody's: whatever is sent to a host that has never answered is paid for by what came for its
+sake (exchange/unanswered.py), and one that was silent is not asked at another port either.
+A node enters the table when it answers a ping from our second port, which a NAT lets in only if it lets in everybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
+from functools import partial, partialmethod
+
+from kademlia.node import Node
+from kademlia.protocol import KademliaProtocol
+from wgmesh.core.model import Endpoint, IPAddress
+from wgmesh.core.recent import Recent
+from wgmesh.core.sansio import Transmit, Untimed
+from wgmesh.core.wire.dht_message import ID_BYTES, Answer, Request, Result
+from wgmesh.discovery.exchange.unanswered import Unanswered
+from wgmesh.discovery.members.address_rules import AddressRules
+from wgmesh.discovery.messages.dht_inbox import DhtInbox
+from wgmesh.discovery.messages.rate_limits import host_of
+from wgmesh.discovery.private_dht.bootstrap import BootstrapNodes
+from wgmesh.discovery.private_dht.routing import BoundedTable, K, node_at
+from wgmesh.discovery.private_dht.storage import JudgedStorage
+
+SECOND_PORT = "second"  # its channel
+PATIENCE_S = (0.4, 0.8)  # twice a long round trip, and once more: a dead node costs 1.2 s
+SILENCE_S = 60.0  # others may name a dead node for minutes: one that has not answered is not asked on hearsay
+LAST_SILENCE_S = 1800.0
+PING_AGAIN_S = 2.0  # one that asks and is not known: a ping may be lost, and one behind a NAT never answers
+DATAGRAMS_FOR_A_QUESTION = 3  # a ping from each of our ports, and an answer: all of them are shorter than the question
+PING_BYTES = 100
+MAX_NOTED = 1024  # of each: four times the table
+RandomBytes = Callable[[int], bytes]
+Then = Callable[[Result | None], object]
+Outcome = tuple[bool, Result | None]
+
+
+class SealedProtocol(KademliaProtocol, Untimed):  # type: ignore[misc]  # the package has no types
+    """A protocol core (core/sansio.py) whose time-outs are the loop's. Its events are numbers of nodes."""
+
+    def __init__(self, storage: JudgedStorage, key: bytes, rules: AddressRules, random_bytes: RandomBytes) -> None:
+        """`key` is the mesh's. `rules` keep addresses inside the tunnel out."""
+        super().__init__(Node(random_bytes(ID_BYTES)), storage, K)
+        self.router = BoundedTable(self.source_node)
+        self.bootstrap = BootstrapNodes()
+        self.inbox = DhtInbox(key, random_bytes)
+        self.random_id = partial(random_bytes, ID_BYTES)
+        self._key = key
+        self._rules = rules
+        self._pings: Recent[bytes, tuple[Endpoint, Then]] = Recent(MAX_NOTED)
+        self._silent_until: Recent[bytes, float] = Recent(MAX_NOTED)
+        self._silent_hosts: Recent[Hashable, tuple[float, float]] = Recent(MAX_NOTED)
+        self.unanswered = Unanswered()
+        self._pinged_until: Recent[bytes, float] = Recent(MAX_NOTED)
+        self._outbox: deque[Transmit] = deque()
+        self._told_count = -1
+
+    def nodes_at(self, endpoints: Iterable[Endpoint], named_by: Endpoint | None = None) -> list[Node]:
+        """Returns the nodes at those addresses that may be asked."""
+        now = self.transport.now()
+        usable = (
+            each
+            for each in endpoints
+            if self._rules.is_candidate(each, named_by or each)
+            and (named_by is None or now >= self._silent_hosts.get(host_of(each.host), (now, 0.0))[0])
+        )
+        nodes = [node_at(each, self._key) for each in usable]
+        return [each for each in nodes if named_by is None or now >= self._silent_until.get(each.id, now)]
+
+    def handle_datagram(self, data: bytes, source: Endpoint, now: float, channel: str = "") -> None:
+        message = self.inbox.open(data, source, now)
+        if message is None or not self._rules.is_candidate(source, source):
+            return
+        self.unanswered.earn(source.host, len(data), DATAGRAMS_FOR_A_QUESTION)
+        if isinstance(message, Answer):
+            awaited = self._outstanding.get(message.id) or self._pings.get(message.id)
+            if awaited is not None and awaited[0] == source:  # one answers from where it was asked
+                self._outstanding.pop(message.id, None)
+                self._pings.forget(message.id)
+                self.inbox.prove(source, now)
+                self.unanswered.answered(source.host, now)
+                named = message.result if isinstance(message.result, tuple) else ()
+                for host in {each.host for each in named} - {source.host}:
+                    self.unanswered.earn(host, len(data))
+                awaited[1](message.result)
+        elif message.id in self._outstanding:
+            self._outstanding.pop(message.id)[1](None)  # we have asked ourselves
+        elif message.call == "ping":
+            self._send(Answer(message.id, True), source)
+        elif self.inbox.is_proven(source, now):
+            self._answer(message, source)
+        else:
+            self._ping(source, lambda _: self._answer(message, source))
+
+    def poll_transmit(self) -> Transmit | None:
+        return self._outbox.popleft() if self._outbox else None
+
+    def poll_event(self) -> int | None:
+        told, self._told_count = self._told_count, len(self.router.nodes())
+        return None if told == self._told_count else self._told_count
+
+    def knock(self, *nodes: Node) -> None:
+        """Pays for asking nodes that we were given or have once known, and asking each once more."""
+        for node in nodes:
+            for _ in PATIENCE_S:
+                self.unanswered.grant(node.ip, PING_BYTES)
+
+    def _send(self, message: Request | Answer, to: Endpoint, channel: str = "") -> None:
+        now = self.transport.now()
+        data = self.inbox.seal(message, now)
+        is_known = not self.router.is_new_node(node_at(to, self._key))  # a node of the table has answered
+        if is_known or self.unanswered.admits(to.host, len(data), now):
+            self._outbox.append(Transmit(data, to, channel))
+            self.transport.pump()
+
+    def _ping(self, to: Endpoint, then: Then, channel: str = "") -> None:
+        """Asks once whether somebody is there; `then` is called if so."""
+        id_ = self.random_id()
+        self._pings.note(id_, (to, then))
+        self._send(Request(id_, "ping"), to, channel)
+
+    def _answer(self, request: Request, source: Endpoint) -> None:
+        asker = node_at(source, self._key)
+        self.welcome_if_new(asker)
+        key, *value = request.arguments
+        result: Result | None = self.storage.write(key, *value, host_of(source.host)) if value else None
+        if request.call == "find_value":
+            result = self.storage.get(key)
+        if result is None:
+            nearest = self.router.find_neighbors(Node(key), exclude=asker)
+            result = tuple(Endpoint(each.ip, each.port) for each in nearest)
+        self._send(Answer(request.id, result), source)
+
+    async def _call(self, call: str, address: tuple[IPAddress, int], _: bytes, *arguments: bytes) -> Outcome:
+        """Asks a node, and once more after a silence. Returns whether it has answered, and what."""
+        request, to = Request(self.random_id(), call, arguments), Endpoint(*address)
+        answer: asyncio.Future[Result | None] = asyncio.get_running_loop().create_future()
+        self._outstanding[request.id] = (to, answer.set_result)
+        try:
+            for patience_s in PATIENCE_S:
+                self._send(request, to)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(patience_s):
+                        return (result := await asyncio.shield(answer)) is not None, result
+            return False, None
+        finally:
+            self._outstanding.pop(request.id, None)
+
+    ping, store = partialmethod(_call, "ping"), partialmethod(_call, "store")
+    find_node, find_value = partialmethod(_call, "find_node"), partialmethod(_call, "find_value")
+
+    def handle_call_response(self, result: Outcome, node: Node) -> Outcome:
+        """Takes it that a node has answered, or not."""
+        if result[0]:
+            self.welcome_if_new(node)
+        else:
+            now = self.transport.now()
+            self._silent_until.note(node.id, now + SILENCE_S)
+            if not self.unanswered.is_free(node.ip, now):
+                self._note_silent_host(host_of(node.ip), now)
+            if not self.router.is_new_node(node):
+                self.bootstrap.remember(Endpoint(node.ip, node.port))
+            self.router.remove_contact(node)
+            self.transport.pump()
+        return result
+
+    def _note_silent_host(self, host: Hashable, now: float) -> None:
+        """A host that has never answered is not asked on hearsay for longer each time, whatever port is named."""
+        until, pause_s = self._silent_hosts.get(host, (now, SILENCE_S / 2))
+        if now >= until:  # all that were asked together are one failure
+            pause_s = min(2 * pause_s, LAST_SILENCE_S)
+            self._silent_hosts.note(host, (now + pause_s, pause_s))
+
+    def welcome_if_new(self, node: Node) -> None:
+        """Pings a newcomer from the second port. Of a node that is known it takes note that it is there."""
+        now = self.transport.now()
+        if not self.router.is_new_node(node):
+            self.router.add_contact(node)
+        elif now >= self._pinged_until.get(node.id, now):
+            self._pinged_until.note(node.id, now + PING_AGAIN_S)
+            self._ping(Endpoint(node.ip, node.port), lambda _: self.router.add_contact(node), SECOND_PORT)

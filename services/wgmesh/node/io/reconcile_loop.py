@@ -1,0 +1,222 @@
+"""The turns of the node: look at everything, compose, apply, tell. A change only says that it is time for a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from wgmesh.client.discovery import DiscoveryClient
+from wgmesh.client.nat import NatClient
+from wgmesh.client.wireguard import APPLY_TIMEOUT_S, WireGuardClient
+from wgmesh.core.errors import MeshError, NotReady
+from wgmesh.core.model import (
+    ApplyOutcome,
+    IPNetwork,
+    ObservedDevice,
+    PathsSnapshot,
+    PeerProof,
+    PeersSnapshot,
+    RefusedRoute,
+    SelfDescription,
+)
+from wgmesh.node.composition import Composer, Composition, World
+from wgmesh.node.forecast import Forecast
+from wgmesh.node.io.join_traces import JoinTraces
+from wgmesh.node.io.measurements import Measurements
+from wgmesh.node.last_applied import QUIET_TURN_S, LastApplied
+from wgmesh.node.settings import NodeSettings
+from wgmesh.node.status import Picture
+from wgmesh.runtime.remarks import Remarks
+from wgmesh.runtime.service import Shell
+from wgmesh.runtime.snapshots import SnapshotCell
+
+COALESCE_S = 0.03  # between two turns: a burst of news is one turn, and a lone piece of news waits for nothing
+COALESCE_PEER_S = 0.006  # the same for each peer: a turn looks at all of them, and more of them have more news
+RETRY_S = 0.3  # after a failed call: a killed service is back in less than a second
+PLAN_SHARE = 0.8  # of the caller's patience: a process that hangs is named before he gives up
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The other services."""
+
+    wireguard: WireGuardClient
+    discovery: DiscoveryClient
+    nat: NatClient
+
+
+class ReconcileLoop:
+    """Owns the latest snapshots and the picture made of them."""
+
+    def __init__(self, shell: Shell, settings: NodeSettings, clients: Clients) -> None:
+        self._shell = shell
+        self._settings = settings
+        self._clients = clients
+        self._due = asyncio.Event()
+        self._world: World | None = None
+        self._peers = PeersSnapshot()
+        self._paths = PathsSnapshot()
+        self._composer: Composer | None = None
+        self._intent = LastApplied()
+        self._outcome = ApplyOutcome()
+        self._problem = ""
+        self._refusals = Remarks[RefusedRoute](time.monotonic())
+        self._journeys = JoinTraces()
+        self._measurements = Measurements(shell.is_separated)
+        self.advertised: tuple[IPNetwork, ...] = settings.advertise_routes
+        self.pictures: SnapshotCell[Picture | None] = SnapshotCell(None)
+
+    def advertise(self, networks: tuple[IPNetwork, ...]) -> None:
+        """Advertises `networks` from the next turn on, which is due at once."""
+        self.advertised = networks
+        self._due.set()
+
+    async def plan(self, within_s: float | None = None) -> Forecast:
+        """Says what a turn would do if it were taken now. Changes nothing, here and on the device.
+
+        `within_s` is how long the caller waits; None is no limit of his.
+        Raises NotReady, and what looking at the device raises.
+        """
+        if self._world is None or self._composer is None or not self._clients.wireguard.connected:
+            raise NotReady(
+                "The wireguard process of this node does not answer, so there is nothing to plan with. "
+                "It is started again by itself; try again in a moment, and see the log if that does not help."
+            )
+        timeout_s = APPLY_TIMEOUT_S if within_s is None else PLAN_SHARE * within_s
+        now, composer = time.time(), self._composer
+        world = replace(self._world, peers=self._peers, paths=self._paths)
+        composition = composer.preview(world, now)
+        plan = await self._clients.wireguard.plan_device(composition.device, timeout_s)
+        if plan.device != world.device:  # the turn that is due when the node sees this device composes with it
+            world = replace(world, device=plan.device)
+            composition = composer.preview(world, now)
+            plan = await self._clients.wireguard.plan_device(composition.device, timeout_s)
+        return Forecast(world, composition, plan, self._problems(), self._outcome.peer_failures)
+
+    def _problems(self) -> tuple[str, ...]:
+        """What may keep a plan from being carried out, or from being what it will be then."""
+        found = [f"The last turn failed: {self._problem}"] if self._problem else []
+        if not self._clients.discovery.connected:
+            found.append(
+                "The discovery process of this node does not answer: the plan is made with what it said last, "
+                "or without any peers if it has said nothing."
+            )
+        return tuple(found)
+
+    async def run(self) -> None:
+        """Takes turns until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_device())
+            tasks.create_task(self._follow_peers())
+            tasks.create_task(self._follow_paths())
+            tasks.create_task(self._take_turns())
+
+    async def _follow_device(self) -> None:
+        async for snapshot in self._clients.wireguard.watch_device():
+            if self._composer is None:
+                self._composer = Composer(self._settings, snapshot.identity.public_key)
+                self._shell.log.info("identity known", public_key=snapshot.identity.public_key.text)
+            self._world = World(snapshot.identity, snapshot.device)
+            self._due.set()
+
+    async def _follow_peers(self) -> None:
+        async for snapshot in self._clients.discovery.watch_peers():
+            self._peers = snapshot
+            self._due.set()
+
+    async def _follow_paths(self) -> None:
+        async for snapshot in self._clients.nat.watch_paths():
+            self._paths = snapshot
+            self._due.set()
+
+    async def _take_turns(self) -> None:
+        async for _ in self._turn_times():
+            if self._world is None or self._composer is None:
+                continue
+            try:
+                await self._turn(self._composer, replace(self._world, peers=self._peers, paths=self._paths))
+                self._note_problem("")
+            except MeshError as error:
+                self._note_problem(str(error))
+
+    def _note_problem(self, problem: str) -> None:
+        if problem and problem != self._problem:
+            self._shell.log.warning("turn failed", reason=problem)
+        self._problem = problem
+
+    async def _turn_times(self) -> AsyncIterator[None]:
+        while True:
+            with suppress(TimeoutError):  # a turn may be due by time, not by a change
+                async with asyncio.timeout(self._wait_s()):  # wait_for of Python 3.11 may swallow a cancellation
+                    await self._due.wait()
+            self._due.clear()
+            started = time.perf_counter()
+            yield
+            self._measurements.turn_took(time.perf_counter() - started)
+            await asyncio.sleep(self._coalesce_s())
+
+    def _coalesce_s(self) -> float:
+        picture = self.pictures.value
+        next_at = picture.composition.next_at if picture else None
+        if next_at is not None and next_at <= time.time():
+            return 0.0  # a peer was left out and must be put back at once
+        return min(COALESCE_S + COALESCE_PEER_S * len(self._peers.peers), RETRY_S)
+
+    def _wait_s(self) -> float:
+        if self._problem:
+            return RETRY_S
+        picture = self.pictures.value
+        next_at = picture.composition.next_at if picture else None
+        return QUIET_TURN_S if next_at is None else min(max(next_at - time.time(), 0.0), QUIET_TURN_S)
+
+    async def _turn(self, composer: Composer, world: World) -> None:
+        now = time.time()
+        composition = composer.compose(world, now)
+        self._journeys.follow(world.peers.peers, composition.verdicts)
+        if self._intent.must_apply(composition.device, world.device, now):
+            world = replace(world, device=await self._apply(composition, now))
+        self._publish(world, composition)
+        await self._tell(composer.describe(world, composition.addresses, self.advertised), composition.proofs, now)
+
+    async def _apply(self, composition: Composition, now: float) -> ObservedDevice | None:
+        with self._journeys.context(composition.device.peers):
+            outcome = await self._clients.wireguard.apply_device(composition.device)
+        self._intent.applied(composition.device, outcome.device, now)
+        if self._world is not None:
+            self._world = replace(self._world, device=outcome.device)
+        for failure in set(outcome.peer_failures) - set(self._outcome.peer_failures):
+            self._shell.log.warning("peer not configured", peer=failure.public_key.short, reason=failure.reason)
+        self._outcome = outcome
+        if outcome.actions:
+            self._shell.log.debug("device changed", actions=list(outcome.actions))
+        return outcome.device
+
+    def _publish(self, world: World, composition: Composition) -> None:
+        services = {
+            "wireguard": self._clients.wireguard.connected,
+            "discovery": self._clients.discovery.connected,
+            "nat": self._clients.nat.connected,
+        }
+        picture = Picture(world, composition, self._outcome, self.advertised, services, self._problem)
+        refused_routes = [refused for refused in picture.refused_routes if not refused.is_waiting]
+        for refused, unsaid in self._refusals.new(refused_routes, time.monotonic()):
+            self._shell.log.warning(
+                "route refused",
+                network=str(refused.network),
+                peer=refused.public_key.short,
+                reason=refused.reason,
+                others=unsaid,
+            )
+        self._measurements.show(picture)
+        self.pictures.publish(picture)
+
+    async def _tell(self, description: SelfDescription | None, proofs: tuple[PeerProof, ...], now: float) -> None:
+        """Tells discovery who we are and what is proven, if it does not know that already."""
+        if description is None:
+            return
+        if self._intent.must_tell(description, proofs, self._peers, now):
+            await self._clients.discovery.set_self(description, proofs)
+            self._intent.told(proofs, now)

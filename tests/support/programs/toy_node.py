@@ -1,0 +1,92 @@
+"""A node of toy services under the real supervisor, for tests: `python toy_node.py BASE_DIRECTORY SCENARIO`.
+
+Each toy is a whole service of the runtime with its gRPC server; what it does besides is named by the scenario.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc.aio
+from wgmesh.core.errors import CorruptState, MeshError, PermissionDenied
+from wgmesh.runtime.service import Shell, run_service
+from wgmesh.runtime.settings import RuntimeSettings
+from wgmesh.supervisor.settings import IDENTITIES, ChildSpec, SupervisorSettings
+from wgmesh.supervisor.supervisor import run
+
+REQUIRES = {
+    "metrics": frozenset[str](),
+    "wireguard": frozenset[str](),
+    "discovery": frozenset({"wireguard"}),
+    "nat": frozenset({"wireguard"}),
+    "node": frozenset({"wireguard", "discovery", "nat"}),
+}
+
+
+def main() -> int:
+    base, scenario = Path(sys.argv[1]), sys.argv[2]
+    settings = SupervisorSettings(
+        "toy0",
+        base / "run",
+        base / "state",
+        log_level="debug",
+        log_format="json",
+        single_user=scenario == "single user",
+    )
+    children = [
+        ChildSpec(name, _target(name, settings, scenario), IDENTITIES[name], requires)
+        for name, requires in REQUIRES.items()
+    ]
+    try:
+        return run(children, settings)
+    except PermissionDenied as error:
+        print(f"wgmesh: {error}", file=sys.stderr)
+        return 5
+    except MeshError as error:
+        print(f"wgmesh: {error}", file=sys.stderr)
+        return 1
+
+
+def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[[Callable[[], None]], int]:
+    async def toy(shell: Shell) -> None:
+        if scenario == "stubborn" and name == "node":  # and so never hears that it is to stop
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if scenario == "corrupt" and name == "wireguard":
+            raise CorruptState("The identity is corrupt. Restore it.")
+        if scenario == "grandchild" and name == "wireguard":
+            await _start_grandchild(settings.state_dir / "grandchild.tmp")
+        async with shell.serve(_nothing, ()):
+            if scenario == "reload":
+                await shell.reload.wait()
+                shell.log.info("toy reloaded")
+            await shell.stopping.wait()
+
+    def target(on_ready: Callable[[], None]) -> int:
+        own = RuntimeSettings(name, settings.interface, settings.interface_dir, "debug", "json")
+        return run_service(own, toy, on_ready)
+
+    return target
+
+
+def _nothing(server: grpc.aio.Server) -> None:
+    """The toys serve only what the runtime adds."""
+
+
+async def _start_grandchild(pid_file: Path) -> None:
+    # as userspace WireGuard is started: a session of its own, so that it outlives everything
+    process = await asyncio.create_subprocess_exec(
+        "sleep", "600", start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    pid_file.write_text(f"{process.pid}\n")
+
+
+if __name__ == "__main__":
+    sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    sys.exit(main())
