@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 from wgmesh.core.model import Endpoint, IPAddress, PublicKey, SelfDescription
 from wgmesh.core.wire.announcement import MAX_CANDIDATES
-from wgmesh.core.wire.gossip_message import REVISION_LIMIT
+from wgmesh.core.wire.wirefield import REVISION_LIMIT
 from wgmesh.discovery.exchange.own_record import own_record
 from wgmesh.discovery.host_interfaces import LanInterface
 from wgmesh.discovery.members.address_rules import AddressRules
@@ -72,12 +72,14 @@ def test_a_clock_that_was_set_back_does_not_make_the_nodes_words_older() -> None
     assert own.revision == REVISION + 1_000_000
 
 
-def test_a_revision_that_somebody_has_driven_to_its_end_stays_one_that_can_be_sent() -> None:
+def test_nobody_drives_our_revision_to_its_end_where_nothing_that_we_say_is_new() -> None:
     own = node()
-    own.revise(NOW, beyond=REVISION_LIMIT - 2)
-    assert own.revision == REVISION_LIMIT - 1
-    own.revise(NOW, beyond=REVISION_LIMIT + 5)
-    assert own.revision == REVISION_LIMIT - 1
+    for beyond in (REVISION_LIMIT // 2, REVISION_LIMIT - 2, REVISION_LIMIT - 1):
+        own.revise(NOW, beyond=beyond)
+    assert own.revision == REVISION + 2
+    own.revise(NOW, beyond=REVISION_LIMIT // 2 - 1)
+    own.revise(NOW)
+    assert own.revision == REVISION_LIMIT // 2 + 1, "a clock that was wrong by centuries is gone beyond"
 
 
 def test_a_port_is_told_only_where_it_is_not_the_meshs_own() -> None:

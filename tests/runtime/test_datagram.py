@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
+from contextlib import closing
+from itertools import pairwise
 
+from support.waiting import PATIENCE_S
 from wgmesh.core.model import Endpoint
 from wgmesh.core.sansio import Transmit
-from wgmesh.runtime.datagram import DatagramDriver
+from wgmesh.runtime.datagram import PAUSE_AFTER_BUG_S, DatagramDriver
 
 BY_BACKWARD_STEP_S = 3600.0
 
@@ -68,6 +72,65 @@ async def test_what_has_no_socket_is_counted_and_harms_nothing() -> None:
 
     assert driver.unsent_count == 1
     driver.close()
+
+
+async def test_a_datagram_that_meets_a_bug_costs_no_other_datagram_and_no_timer() -> None:
+    sender, receiver = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    receiver.bind(("127.0.0.1", 0))
+    heard, woken = asyncio.Event(), asyncio.Event()
+    core = Fragile(heard)
+    driver = DatagramDriver(core, {"": receiver}, lambda event: woken.set())
+    with closing(driver), sender:
+        for data in (Fragile.DEADLY, b"good"):
+            sender.sendto(data, receiver.getsockname())
+        await asyncio.wait_for(heard.wait(), PATIENCE_S)
+        await asyncio.wait_for(woken.wait(), PATIENCE_S)
+
+
+async def test_a_timer_that_meets_a_bug_goes_off_again_after_a_pause() -> None:
+    woken = asyncio.Event()
+    core = Fragile(asyncio.Event(), timer_fails=2)
+    core.is_armed = True
+    with closing(DatagramDriver(core, {}, lambda event: woken.set())):
+        await asyncio.wait_for(woken.wait(), PATIENCE_S)
+    gaps = [after - before for before, after in pairwise(core.woken_at)]
+    assert len(gaps) == 2 and min(gaps) >= 0.9 * PAUSE_AFTER_BUG_S
+
+
+class Fragile:
+    """A core with bugs: one datagram is more than it can take, and so are the first `timer_fails` of its timers."""
+
+    DEADLY = b"deadly"
+
+    def __init__(self, heard: asyncio.Event, timer_fails: int = 0) -> None:
+        self.woken_at: list[float] = []
+        self.is_armed = False
+        self._heard = heard
+        self._fails_left = timer_fails
+        self._events: deque[float] = deque()
+
+    def handle_datagram(self, data: bytes, source: Endpoint, now: float, channel: str = "") -> None:
+        if data == self.DEADLY:
+            self.is_armed = True
+            raise OverflowError("a bug")
+        self._heard.set()
+
+    def handle_timeout(self, now: float) -> None:
+        self.woken_at.append(now)
+        if self._fails_left:
+            self._fails_left -= 1
+            raise OverflowError("a bug")
+        self.is_armed = False
+        self._events.append(now)
+
+    def poll_transmit(self) -> Transmit | None:
+        return None
+
+    def poll_event(self) -> float | None:
+        return self._events.popleft() if self._events else None
+
+    def poll_timeout(self) -> float | None:
+        return 0.0 if self.is_armed else None
 
 
 class DriverOf:

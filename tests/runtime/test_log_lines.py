@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog import DropEvent
 from wgmesh.runtime.log_lines import (
-    INFO_PER_MINUTE,
+    EQUAL_LINES_AT_ONCE,
+    EQUAL_LINES_EVERY_S,
     MAX_LIMITED_EVENTS,
     MAX_VALUE_CHARS,
-    REPEAT_WINDOW_S,
-    REPEATS_PER_MINUTE,
+    Event,
     RepeatLimiter,
     render_json,
     render_text,
@@ -36,44 +36,49 @@ def passed(limiter: RepeatLimiter, name: str, level: str = "warning", times: int
     return found
 
 
-def test_a_warning_passes_a_few_times_a_minute_and_then_tells_how_many_were_held_back() -> None:
+@pytest.mark.parametrize("level", ["info", "warning", "error"])
+def test_a_few_equal_events_pass_at_once_and_then_one_in_a_while_that_tells_how_many_were_held_back(level: str) -> None:
     clock = Clock()
-    limiter = RepeatLimiter(clock, per_minute=3)
+    limiter = RepeatLimiter(clock)
 
-    assert len(passed(limiter, "packet dropped", times=10)) == 3
-    clock.now = REPEAT_WINDOW_S
+    assert len(passed(limiter, "packet dropped", level, times=1000)) == EQUAL_LINES_AT_ONCE
+    clock.now += EQUAL_LINES_EVERY_S
 
-    assert passed(limiter, "packet dropped") == [{"event": "packet dropped", "level": "warning", "suppressed": 7}]
-    assert passed(limiter, "packet dropped") == [{"event": "packet dropped", "level": "warning"}]
+    held_back = 1000 - EQUAL_LINES_AT_ONCE
+    assert passed(limiter, "packet dropped", level) == [
+        {"event": "packet dropped", "level": level, "suppressed": held_back}
+    ]
+    clock.now += EQUAL_LINES_EVERY_S
+    assert passed(limiter, "packet dropped", level) == [{"event": "packet dropped", "level": level}]
+
+
+def test_only_the_first_of_equal_tracebacks_is_shown_and_of_the_others_what_was_raised() -> None:
+    clock = Clock()
+    limiter, error = RepeatLimiter(clock), ValueError("x")
+
+    def bug() -> Event:
+        return limiter(None, "error", {"event": "met a bug", "level": "error", "exc_info": error})
+
+    assert bug()["exc_info"] is error
+    assert bug() == {"event": "met a bug", "level": "error", "error": "ValueError"}
+    clock.now += EQUAL_LINES_EVERY_S * EQUAL_LINES_AT_ONCE
+    assert bug()["exc_info"] is error
 
 
 def test_one_event_does_not_silence_another() -> None:
-    limiter = RepeatLimiter(Clock(), per_minute=1)
-    passed(limiter, "first", times=5)
+    limiter = RepeatLimiter(Clock())
+    passed(limiter, "first", times=EQUAL_LINES_AT_ONCE)
 
     assert passed(limiter, "second")
 
 
-def test_what_is_no_problem_is_told_more_often_and_yet_not_more_than_a_line_a_second() -> None:
-    clock = Clock()
-    limiter = RepeatLimiter(clock, per_minute=1)
-
-    assert len(passed(limiter, "state changed", level="info", times=5)) == 5
-    assert len(passed(limiter, "state changed", level="info", times=1000)) == INFO_PER_MINUTE - 5
-    assert 3 * INFO_PER_MINUTE + REPEATS_PER_MINUTE < 60, "a peer comes, it leaves, the device changes; a warning"
-    clock.now += 60.0
-    assert passed(limiter, "state changed", level="info") == [
-        {"event": "state changed", "level": "info", "suppressed": 1005 - INFO_PER_MINUTE}
-    ]
-
-
 def test_who_asks_for_every_detail_gets_it() -> None:
-    assert len(passed(RepeatLimiter(Clock(), per_minute=1), "packet", level="debug", times=1000)) == 1000
+    assert len(passed(RepeatLimiter(Clock()), "packet", level="debug", times=1000)) == 1000
 
 
 def test_the_limiter_forgets_the_oldest_events_instead_of_growing() -> None:
-    limiter = RepeatLimiter(Clock(), per_minute=1)
-    passed(limiter, "first", times=2)
+    limiter = RepeatLimiter(Clock())
+    passed(limiter, "first", times=EQUAL_LINES_AT_ONCE)
 
     for number in range(MAX_LIMITED_EVENTS):
         passed(limiter, f"event {number}")

@@ -16,6 +16,7 @@ from wgmesh.core.errors import InvalidSetting
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import PresharedKey
 from wgmesh.runtime import logs
+from wgmesh.runtime.log_lines import EQUAL_LINES_AT_ONCE
 
 SECRET_TEXT = "a-secret-that-must-never-be-printed"
 
@@ -116,7 +117,7 @@ def test_repeats_of_a_library_line_are_limited_although_their_values_differ(caps
     for number in range(50):
         logging.getLogger("asyncio").warning("socket.send() raised %d", number)
 
-    assert len(written(capsys)) == 10
+    assert len(written(capsys)) == EQUAL_LINES_AT_ONCE
 
 
 def test_the_ids_of_the_current_span_are_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.wire.advertised import AdvertisedEndpoint
 from wgmesh.core.wire.announcement import Announcement, Extension, KnownPeer
+from wgmesh.core.wire.wirefield import REVISION_LIMIT
 
 public_keys = st.binary(min_size=32, max_size=32).map(PublicKey)
 ports = st.integers(1, 65535)
@@ -52,7 +53,7 @@ extensions = st.builds(
     st.lists(endpoints, max_size=16).map(tuple),
     st.sampled_from(["", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]),
     st.none() | ports,
-    st.integers(0, 2**48),
+    st.integers(0, REVISION_LIMIT - 1),
     st.sampled_from([b"", bytes(range(16))]),
     st.booleans(),
 )

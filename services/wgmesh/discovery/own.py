@@ -10,12 +10,13 @@ from math import inf
 
 from wgmesh.core.model import Endpoint, IPAddress, PublicKey, SelfDescription
 from wgmesh.core.wire.announcement import MAX_CANDIDATES
-from wgmesh.core.wire.gossip_message import REVISION_LIMIT
+from wgmesh.core.wire.wirefield import REVISION_LIMIT
 from wgmesh.discovery.host_interfaces import LanInterface
 from wgmesh.discovery.members.address_rules import AddressRules
 from wgmesh.discovery.members.candidates import HEARD_FRESH_S
 from wgmesh.discovery.members.record import Witness
 
+REVISION_OF_A_CLOCK = REVISION_LIMIT // 2  # the year 6429: a clock may be wrong, but not like that
 OUTSIDE_HOSTS_MAX = 8  # two families, and some changes of each
 OUTSIDE_FRESH_S = 3600.0
 WITNESSES_MAX = 4  # of one address; enough to tell a single voice from several
@@ -95,9 +96,11 @@ class Own:
     def revise(self, now: float, beyond: int = 0) -> None:
         """Marks what we say of ourselves as new. The revision outlives restarts, because it follows the clock.
 
-        `beyond` is a revision of ours that others have: a clock that was set back must not make our news old.
+        `beyond` is a revision of ours that others have: a clock that was set back must not make our news old. A lie
+        must not drive it to its end either, where nothing is new any more.
         """
-        self.revision = min(max(self.revision + 1, beyond + 1, int(now * 1000)), REVISION_LIMIT - 1)
+        known = beyond if beyond < REVISION_OF_A_CLOCK else 0
+        self.revision = max(self.revision + 1, known + 1, int(now * 1000))
 
     def set_mappings(self, mappings: tuple[Endpoint, ...], now: float) -> bool:
         """Sets where STUN servers see the exchange socket. Whether that is news. Of several none is believed."""

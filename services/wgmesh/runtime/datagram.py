@@ -17,6 +17,7 @@ EventT = TypeVar("EventT")
 
 MAX_DATAGRAM_BYTES = 65535
 MAX_DATAGRAMS_PER_TURN = 64  # a flood on one socket must leave the loop time for timers and calls
+PAUSE_AFTER_BUG_S = 1.0  # a timer that fails each time must not keep the processor busy
 MAX_TIMER_S = 3600.0  # a wait of hours is cut into pieces, so that a clock that is set back cannot make it endless
 
 
@@ -84,15 +85,18 @@ class DatagramDriver(Generic[EventT]):
             self._loop.remove_reader(channel.socket)
             channel.socket.close()
 
-    def pump(self) -> None:
-        """Sends and reports what the core has, and arms its timer. Call it after using the core's own methods."""
+    def pump(self, pause_s: float = 0.0) -> None:
+        """Sends and reports what the core has, and arms its timer. Call it after using the core's own methods.
+
+        The timer waits `pause_s` at least.
+        """
         if self._is_closed:
             return
         while (transmit := self._core.poll_transmit()) is not None:
             self._send(transmit)
         while (event := self._core.poll_event()) is not None:
             self._on_event(event)
-        self._arm_timer()
+        self._arm_timer(pause_s)
 
     def close(self) -> None:
         """Sends what the core still has and closes all sockets."""
@@ -118,7 +122,10 @@ class DatagramDriver(Generic[EventT]):
                 source = Endpoint.of(address[0], address[1])
             except ValueError:  # source port 0: nobody to answer to
                 continue
-            self._core.handle_datagram(data, source, self.now(), name)
+            try:
+                self._core.handle_datagram(data, source, self.now(), name)
+            except Exception as error:  # a bug: it costs the datagram that met it, and nobody else's
+                self._log.error("datagram met a bug", channel=name, source=str(source), exc_info=error)
         self.pump()
 
     def _send(self, transmit: Transmit) -> None:
@@ -131,20 +138,25 @@ class DatagramDriver(Generic[EventT]):
             self.unsent_count += 1
             self._log.debug("datagram not sent", channel=transmit.channel, to=str(transmit.to), reason=str(error))
 
-    def _arm_timer(self) -> None:
+    def _arm_timer(self, pause_s: float = 0.0) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         due_at = self._core.poll_timeout()
         if due_at is not None and not self._is_closed:
             wake_at = min(due_at, self.now() + MAX_TIMER_S)
-            self._timer = self._loop.call_later(max(0.0, wake_at - self._now), self._on_timer, wake_at)
+            self._timer = self._loop.call_later(max(pause_s, wake_at - self._now), self._on_timer, wake_at)
 
     def _on_timer(self, woken_at: float) -> None:
         self._timer = None
         self._now = max(self._now, woken_at)
-        self._core.handle_timeout(self.now())
-        self.pump()
+        pause_s = 0.0
+        try:
+            self._core.handle_timeout(self.now())
+        except Exception as error:  # a bug: what was due stays due, and without its timer a node would fall silent
+            self._log.error("timer met a bug", exc_info=error)
+            pause_s = PAUSE_AFTER_BUG_S
+        self.pump(pause_s)
 
 
 def _socket_address(channel: Channel, to: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:

@@ -15,16 +15,15 @@ from typing import Any
 from structlog import DropEvent
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import PresharedKey
+from wgmesh.core.ratelimit import TokenBucket
 
 Event = MutableMapping[str, Any]
 Processor = Callable[[Any, str, Event], Event]
 
-REPEATS_PER_MINUTE = 10  # enough to see a pattern, few enough that an outsider's packets cannot fill a disk
-# Peers come and go, devices change: an operator reads them one by one. But who knows the secret can make that happen
-# without end. Three kinds of line follow each other then (a peer comes, it leaves, the device changes), and with one
-# of warnings they stay below a line a second, which a disk bears.
-INFO_PER_MINUTE = 16
-REPEAT_WINDOW_S = 60.0
+# Peers come and go, and who knows the secret can make that happen without end. Two kinds of line follow each other then
+# (a peer comes, it leaves), beside a warning or two. After a quarter of a minute that is less than a line a second.
+EQUAL_LINES_AT_ONCE = 5  # all processes of a node are ready, all peers of a small mesh are found
+EQUAL_LINES_EVERY_S = 10.0
 MAX_LIMITED_EVENTS = 256  # event names are literals in our code, so this is far above what exists
 REPEAT_KEY = "_repeat_key"  # what tells repeats when the event's own text does not; never printed
 MAX_VALUE_CHARS = 2000  # a value from the network must not make a line without end
@@ -71,48 +70,48 @@ def scrub_event(_logger: Any, _method: str, event: Event) -> Event:
 
 
 @dataclass(slots=True)
-class _Window:
-    opened: float
-    count: int = 0
+class _Kind:
+    """The lines of one event."""
+
+    bucket: TokenBucket
     suppressed: int = 0
 
 
 class RepeatLimiter:
-    """Lets the same event through a number of times a minute, and says later how many were held back.
+    """Lets a few equal events through at once, then one in a while, and says how many were held back before it.
 
-    Nothing that comes from the network makes more lines than that, whatever it is. `debug` is for who asks for all.
+    Nothing that comes from the network makes more lines than that, whatever it is. Only the first of them has its
+    traceback. `debug` is for those who ask for all.
     """
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        per_minute: int = REPEATS_PER_MINUTE,
-        info_per_minute: int = INFO_PER_MINUTE,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._allowed = {"warning": per_minute, "error": per_minute, "info": info_per_minute}
-        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._kinds: OrderedDict[str, _Kind] = OrderedDict()
 
     def __call__(self, _logger: Any, _method: str, event: Event) -> Event:
         """Returns the event, with `suppressed` if some were held back. Raises DropEvent to hold this one back."""
         name = str(event.pop(REPEAT_KEY, event.get("event", "")))
-        allowed = self._allowed.get(str(event.get("level")))
-        if allowed is None:
+        if event.get("level") == "debug":
             return event
         now = self._clock()
-        window = self._windows.get(name)
-        held_back = 0
-        if window is None or now - window.opened >= REPEAT_WINDOW_S:
-            held_back = window.suppressed if window else 0
-            window = self._windows[name] = _Window(now)
-        self._windows.move_to_end(name)
-        if len(self._windows) > MAX_LIMITED_EVENTS:
-            self._windows.popitem(last=False)
-        window.count += 1
-        if window.count > allowed:
-            window.suppressed += 1
+        kind = self._kind(name, now)
+        if not kind.bucket.take(now):
+            kind.suppressed += 1
             raise DropEvent
+        if event.get("exc_info") is not None and kind.bucket.tokens < EQUAL_LINES_AT_ONCE - 1:
+            event["error"] = type(event.pop("exc_info")).__name__
+        held_back, kind.suppressed = kind.suppressed, 0
         return {**event, "suppressed": held_back} if held_back else event
+
+    def _kind(self, name: str, now: float) -> _Kind:
+        kind = self._kinds.get(name)
+        if kind is None:
+            bucket = TokenBucket(1 / EQUAL_LINES_EVERY_S, EQUAL_LINES_AT_ONCE, now)
+            kind = self._kinds[name] = _Kind(bucket)
+        self._kinds.move_to_end(name)
+        if len(self._kinds) > MAX_LIMITED_EVENTS:
+            self._kinds.popitem(last=False)
+        return kind
 
 
 def render_json(event: Mapping[str, Any]) -> str:

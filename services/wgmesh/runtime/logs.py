@@ -117,9 +117,10 @@ class _StandardLoggingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = "error" if record.levelno >= logging.ERROR else "warning"
         report = getattr(logger(), level)
+        error = record.exc_info[1] if record.exc_info else None
         # Repeats are counted by the text without its values: a library's line differs each time.
         repeat = f"{record.name}: {record.msg}"
-        report(record.getMessage(), logger=record.name, exc_info=record.exc_info or None, **{REPEAT_KEY: repeat})
+        report(record.getMessage(), logger=record.name, exc_info=error, **{REPEAT_KEY: repeat})
 
 
 def _route_standard_logging() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 from wgmesh.core.ratelimit import TokenBucket
+from wgmesh.runtime.log_lines import EQUAL_LINES_AT_ONCE, EQUAL_LINES_EVERY_S
 
-LINES_PER_S = 0.5  # two processes say much the same, and together they stay below a line a second
-LINES_AT_ONCE = 16  # so that what is wrong at a start is all named
+LINES_PER_S = 1 / EQUAL_LINES_EVERY_S  # faster than that the log does not take them
+LINES_AT_ONCE = EQUAL_LINES_AT_ONCE
 
 RemarkT = TypeVar("RemarkT", bound=Hashable)
 

@@ -35,10 +35,14 @@ from wgmesh.wireguard.reasons import Reasons
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one turn did. `skipped` are sentences about what this host cannot do, for the log."""
+    """What one turn did. `skipped` are sentences about what this host cannot do, for the log.
+
+    `only_peers`: nothing was done to the interface, its addresses or routes.
+    """
 
     outcome: ApplyOutcome
     skipped: tuple[str, ...] = ()
+    only_peers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class Reconciler:
         if device is not None:
             self.stored_port = device.listen_port or self.stored_port
         outcome = ApplyOutcome(tuple(progress.done), decision.refused, tuple(progress.failures), device)
-        return Turn(outcome, tuple(progress.skipped))
+        return Turn(outcome, tuple(progress.skipped), only_peers)
 
     async def set_endpoints_again(self, known: ObservedDevice | None) -> None:
         """Sets the endpoint of each peer to what it is, in a userspace device. Raises like Device."""

@@ -24,6 +24,7 @@ from wgmesh.core.wire.announcement import (
     fit_known_peers,
 )
 from wgmesh.core.wire.envelope import MessageType, open_envelope, seal
+from wgmesh.core.wire.wirefield import REVISION_LIMIT
 
 NOW = 1_763_800_000
 KEY, NONCE = bytes(32), bytes(12)
@@ -117,7 +118,9 @@ def test_a_bad_sender_field_refuses_the_message_by_its_name(member: str, value: 
         decode_announcement({**MINIMAL, member: value})
 
 
-@pytest.mark.parametrize("entry", [None, 7, "x", [], {}, {"wg_pubkey": "x"}, {**MINIMAL, "mesh_ip": "x"}])
+@pytest.mark.parametrize(
+    "entry", [None, 7, "x", [], {}, {"wg_pubkey": "x"}, {**MINIMAL, "mesh_ip": "x"}, {**MINIMAL, "rev": REVISION_LIMIT}]
+)
 def test_a_bad_known_peer_leaves_the_good_ones(entry: object) -> None:
     decoded = decode_announcement({**MINIMAL, "known_peers": [MINIMAL, entry, MINIMAL]})
     assert len(decoded.announcement.known_peers) == 2
@@ -131,7 +134,9 @@ def test_no_more_known_peers_are_read_than_upstream_allows() -> None:
 
 
 def test_a_wrong_extension_is_dropped_and_the_rest_stands() -> None:
-    wrong: list[object] = [{"v": 1}, {"v": 1, "boot": "zz", "seq": 1}, {"v": 1, "boot": "00" * 8, "seq": -1}, [], 3]
+    run = {"v": 1, "boot": "00" * 8}
+    wrong: list[object] = [{"v": 1}, {"v": 1, "boot": "zz", "seq": 1}, run | {"seq": -1}, [], 3]
+    wrong += [run | {"seq": 1, "rev": revision} for revision in (-1, REVISION_LIMIT)]
     for extension in wrong:
         decoded = decode_announcement({**MINIMAL, "wgmesh": extension})
         assert decoded.announcement.extension is None

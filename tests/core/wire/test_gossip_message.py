@@ -16,7 +16,6 @@ from wgmesh.core.wire.envelope import MessageType, open_envelope, seal
 from wgmesh.core.wire.gossip_message import (
     ENTRIES_MAX,
     PREFIX_BYTES,
-    REVISION_LIMIT,
     Bucket,
     Entry,
     Gossip,
@@ -25,6 +24,7 @@ from wgmesh.core.wire.gossip_message import (
     split_gossip,
 )
 from wgmesh.core.wire.jsonstrict import to_json
+from wgmesh.core.wire.wirefield import REVISION_LIMIT
 
 NOW = 1_800_000_000
 KEY = bytes(range(32))
@@ -54,7 +54,7 @@ records = st.builds(
     st.booleans(),
     nat_types,
     st.none() | st.integers(0, 10**6),
-    st.none() | st.integers(0, 2**48),
+    st.none() | st.integers(0, REVISION_LIMIT - 1),
     st.lists(endpoints, max_size=4).map(tuple),
     st.none() | ports,
 )

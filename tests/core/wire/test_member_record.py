@@ -25,6 +25,7 @@ from wgmesh.core.wire.member_record import (
     open_record,
     seal_record,
 )
+from wgmesh.core.wire.wirefield import REVISION_LIMIT
 
 SECRET = Secret("wgmesh-envelope-compatibility-secret")
 NOW = 1_800_000_000.0
@@ -38,7 +39,7 @@ records = st.builds(
     public_keys,
     mesh_ipv4,
     st.integers(int(NOW) - LIFETIME_S, int(NOW) + SKEW_S),
-    st.integers(0, 2**48),
+    st.integers(0, REVISION_LIMIT - 1),
     st.lists(endpoints, max_size=8).map(tuple),
     st.lists(endpoints, max_size=8).map(tuple),
     hostnames,
@@ -98,6 +99,12 @@ def test_yesterdays_record_does_not_open_today() -> None:
 def test_a_record_of_another_time_is_refused(issued_at: int) -> None:
     sealed = seal_record(replace(a_record(), issued_at=issued_at), EPOCH.record_key, PLACE, NONCE)
     with pytest.raises(MalformedMessage, match="issued_at"):
+        open_record(sealed, EPOCH.record_key, PLACE, NOW)
+
+
+def test_a_record_of_a_revision_that_could_not_be_told_on_is_refused() -> None:
+    sealed = seal_record(replace(a_record(), revision=REVISION_LIMIT), EPOCH.record_key, PLACE, NONCE)
+    with pytest.raises(MalformedMessage, match="rev"):
         open_record(sealed, EPOCH.record_key, PLACE, NOW)
 
 

@@ -49,3 +49,11 @@ def test_a_key_whose_spare_bits_are_set_is_the_same_key() -> None:
 @given(st.text())
 def test_a_wire_hostname_is_always_acceptable(text: str) -> None:
     assert wirefield.parse_hostname("h", wirefield.wire_hostname(text)) == wirefield.wire_hostname(text)
+
+
+@pytest.mark.parametrize("value", [-1, wirefield.REVISION_LIMIT, 2**63 - 1])
+def test_a_revision_that_could_not_be_told_on_is_malformed(value: int) -> None:
+    """One member with such a revision made every comparison of views fail at all who knew it."""
+    assert wirefield.parse_revision("rev", wirefield.REVISION_LIMIT - 1) == wirefield.REVISION_LIMIT - 1
+    with pytest.raises(MalformedMessage, match="rev: not a revision"):
+        wirefield.parse_revision("rev", value)

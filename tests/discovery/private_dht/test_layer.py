@@ -11,6 +11,7 @@ from wgmesh.core.keys.epoch_keys import ROSTER_SLOTS, EpochKeys, epoch_keys
 from wgmesh.core.keys.keyschedule import hour_of
 from wgmesh.core.model import Endpoint, LayerState, PublicKey
 from wgmesh.core.wire.member_record import MemberRecord, seal_record
+from wgmesh.core.wire.wirefield import REVISION_LIMIT
 from wgmesh.discovery.dht import NodesCounted, ReadRecord, RecordsRead
 from wgmesh.discovery.private_dht.schedule import (
     FAST_FOR_S,
@@ -149,7 +150,7 @@ def test_a_forged_record_with_the_highest_revision_takes_no_address_away_from_th
     where = (Endpoint.parse("192.0.2.7:52527"),)
     candidates = tuple(Endpoint.parse(f"192.0.2.7:{port}") for port in (51820, 51821, 51822))
     true = MemberRecord(key, describe(7).mesh_ipv4, int(wire.now), 5, where, candidates, hostname="seven")
-    lie = replace(true, revision=2**62, exchanges=(Endpoint.parse("192.0.2.66:52527"),))
+    lie = replace(true, revision=REVISION_LIMIT - 1, exchanges=(Endpoint.parse("192.0.2.66:52527"),))
     values = tuple(seal_record(each, EPOCH.record_key, place, bytes(12)) for each in (true, lie))
     one.core.handle_dht(RecordsRead(place, values), wire.now)
     wire.advance(10.0)

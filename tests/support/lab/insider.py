@@ -17,12 +17,12 @@ from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import PublicKey
 from wgmesh.core.wire.announcement import EXTENSION_MEMBER, transcript_of, with_proof
 from wgmesh.core.wire.envelope import NONCE_BYTES, seal
-from wgmesh.core.wire.gossip_message import REVISION_LIMIT
+from wgmesh.core.wire.wirefield import REVISION_LIMIT
 
 NEWEST = REVISION_LIMIT - 2  # newer than whatever the victim says of itself
 _sequence = count(1 << 40)
 # Newer than what an honest node says, and than what was said before: a node outbids what it hears of itself by one.
-_revision = count(NEWEST - 1_000_000, 1000)
+_revision = count(REVISION_LIMIT // 4, 1000)
 
 
 @dataclass

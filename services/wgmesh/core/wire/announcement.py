@@ -29,6 +29,7 @@ from wgmesh.core.wire.wirefield import (
     parse_nat_type,
     parse_network,
     parse_public_key,
+    parse_revision,
     wire_hostname,
 )
 
@@ -255,7 +256,7 @@ def decode_known_peer(value: object) -> KnownPeer:
         introducer=members.flag("introducer"),
         nat_type=parse_nat_type(members.text("nat_type")),
         age_s=_natural(members, "age") if "age" in members else None,
-        revision=_natural(members, "rev") if "rev" in members else None,
+        revision=_revision(members) if "rev" in members else None,
         candidates=_each(members, "candidates", MAX_KNOWN_CANDIDATES, _decode_endpoint, []),
         exchange_port=_port(members, "exchange_port") if "exchange_port" in members else None,
     )
@@ -292,7 +293,7 @@ def decode_extension(value: object) -> Extension:
         candidates=_each(members, "candidates", MAX_CANDIDATES, _decode_endpoint, []),
         traceparent=traceparent,
         exchange_port=_port(members, "exchange_port") if "exchange_port" in members else None,
-        revision=_natural(members, "rev") if "rev" in members else 0,
+        revision=_revision(members) if "rev" in members else 0,
         proof=_proof(members.text("proof")),
         double=members.flag("double"),
         echo=_echo(members.text("echo")),
@@ -359,6 +360,10 @@ def _natural(members: Members, name: str) -> int:
     if value < 0:
         raise MalformedMessage(f"{name}: negative")
     return value
+
+
+def _revision(members: Members) -> int:
+    return parse_revision("rev", members.integer("rev"))
 
 
 def _port(members: Members, name: str) -> int:

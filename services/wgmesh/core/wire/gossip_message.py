@@ -29,17 +29,14 @@ from wgmesh.core.wire.announcement import (
 )
 from wgmesh.core.wire.envelope import PROTOCOL, MessageType, plaintext_of, plaintext_room
 from wgmesh.core.wire.jsonstrict import Members, to_json
-from wgmesh.core.wire.wirefield import parse_public_key
+from wgmesh.core.wire.wirefield import REVISION_BYTES, parse_public_key
 
 PREFIX_BYTES = 6  # of a public key: a thousand members share one with a chance of 2e-9
-REVISION_BYTES = 6  # milliseconds since 1970, until the year 10889
 TOKEN_BYTES = 3  # of a bucket: a difference stays unseen with a chance of 6e-8 a round
 BUCKETS_MAX = 64  # 192 bytes of tokens; with a thousand members 16 of them in each
 RECORDS_MAX = 32  # far above what fits into a datagram
 ENTRIES_MAX = 32  # a bucket that fits into one datagram; of a thousand members in 64 buckets each has about 16
 WANTED_MAX = 100
-
-REVISION_LIMIT = 1 << 8 * REVISION_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from wgmesh.core.wire.wirefield import (
     parse_mesh_ipv4,
     parse_nat_type,
     parse_public_key,
+    parse_revision,
     wire_hostname,
 )
 
@@ -108,14 +109,14 @@ def _encode(record: MemberRecord) -> dict[str, object]:
 
 
 def _decode(members: Members) -> MemberRecord:
-    revision, issued_at = members.integer("rev"), members.integer("at")
-    if revision < 0 or issued_at < 0:
-        raise MalformedMessage("rev, at: negative")
+    issued_at = members.integer("at")
+    if issued_at < 0:
+        raise MalformedMessage("at: negative")
     return MemberRecord(
         public_key=parse_public_key("key", members.text("key")),
         mesh_ipv4=parse_mesh_ipv4("ip", members.text("ip")),
         issued_at=issued_at,
-        revision=revision,
+        revision=parse_revision("rev", members.integer("rev")),
         exchanges=_endpoints(members, "exchanges"),
         candidates=_endpoints(members, "candidates"),
         hostname=parse_hostname("name", members.text("name")),

@@ -17,6 +17,9 @@ MAX_ROUTABLE_NETWORKS = 100
 MAX_KNOWN_PEERS = 1000
 NAT_TYPES = frozenset({"cone", "symmetric", "unknown"})
 
+REVISION_BYTES = 6  # milliseconds since 1970, until the year 10889
+REVISION_LIMIT = 1 << 8 * REVISION_BYTES
+
 _PRINTABLE = re.compile(r"[ -~]*")
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _CIDR = re.compile(r"([0-9a-fA-F:.]+)/([0-9]{1,3})")
@@ -94,6 +97,13 @@ def parse_endpoint(name: str, text: str) -> Endpoint:
         return Endpoint.parse(text)
     except ValueError:
         raise MalformedMessage(f"{name}: not an IP address and port") from None
+
+
+def parse_revision(name: str, value: int) -> int:
+    """Accepts a revision that each message of ours has room for: what is taken in here is told on by others."""
+    if not 0 <= value < REVISION_LIMIT:
+        raise MalformedMessage(f"{name}: not a revision")
+    return value
 
 
 def parse_nat_type(text: str) -> str:

@@ -47,6 +47,7 @@ SAVE_GAP_S = 1.0
 # Between two publications. In a large mesh that comes up there is news all the time, and a table of fifty costs each of
 # its two watchers three milliseconds; nobody acts on it faster (node/io/reconcile_loop.py).
 PUBLISH_GAP_PEER_S = 0.004
+INVENTIONS_AGAIN_S = 60.0  # who invents names does so many times a second, and it is the same each time
 PUBLISH_GAP_MAX_S = 0.5  # a table that somebody has filled with names does not make a newcomer wait
 
 
@@ -70,6 +71,7 @@ class DiscoveryRunner:
         self._instruments = instruments
         self._probes: defaultdict[Endpoint, list[asyncio.Future[ProbeAnswered]]] = defaultdict(list)
         self._departed: set[PublicKey] = set()
+        self._warned_at = -INVENTIONS_AGAIN_S
         self._changed = asyncio.Event()
         core = DiscoveryCore(settings, Randomness(os.urandom, random.random), os.urandom(BOOT_BYTES))
         exchange = open_exchange_socket(core.gossip_port, core.lan_port)
@@ -217,11 +219,17 @@ class DiscoveryRunner:
                     self._departed.add(key)
                 self._log.info("peer left", peer=key.short, reason=str(reason))
             case PeerDisplaced():
-                self._log.warning("unproven name displaced")
+                self._warn_of_inventions()
             case ProbeAnswered() | ProbeFailed():
                 self._end_probes(event)
             case _:
                 return
+
+    def _warn_of_inventions(self) -> None:
+        now = self._driver.now()
+        if now - self._warned_at >= INVENTIONS_AGAIN_S:
+            self._warned_at = now
+            self._log.warning("unproven name displaced")
 
     def _publish_soon(self) -> None:
         """Publishes at once, or in a moment where that was done just now: each watcher gets the whole table."""

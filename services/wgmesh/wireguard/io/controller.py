@@ -18,7 +18,7 @@ from wgmesh.wireguard.io.backend import LinuxDevice
 from wgmesh.wireguard.io.identity_store import IdentityStore
 from wgmesh.wireguard.limits import Limits
 from wgmesh.wireguard.pace import same_but_counters
-from wgmesh.wireguard.reconciler import Reconciler
+from wgmesh.wireguard.reconciler import Reconciler, Turn
 
 # Bytes alone wake nobody more often: liveness asks whether they grew in minutes, and in a mesh that comes up each turn
 # of the node looks at all peers. An idle device is looked at more rarely still (pace.py).
@@ -60,7 +60,7 @@ class DeviceController:
             self._publish(outcome.device, at_once=True)
         if outcome.actions:
             self.changed.set()
-            self._log.info("device changed", actions=len(outcome.actions), peers=len(desired.peers))
+            self._say_changed(turn, len(desired.peers))
         self._say(outcome, turn.skipped)
         return outcome
 
@@ -117,6 +117,14 @@ class DeviceController:
             self._store.save(self._stored)
         except PermissionDenied as error:
             self._log.warning("identity not stored", reason=str(error))
+
+    def _say_changed(self, turn: Turn, peers: int) -> None:
+        """Who the peers are is up to them, and discovery tells of each."""
+        actions = len(turn.outcome.actions)
+        if turn.only_peers:
+            self._log.debug("peers changed", actions=actions, peers=peers)
+        else:
+            self._log.info("device changed", actions=actions, peers=peers)
 
     def _say(self, outcome: ApplyOutcome, skipped: tuple[str, ...]) -> None:
         """Logs every refusal and failure once, not at each turn that finds it again."""
