@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 
 from bench import (
+    amplification,
     computations,
     crowd,
     distance,
@@ -166,6 +167,37 @@ def hostile_datagrams() -> Iterator[Measurement]:
     )  # fmt: skip
 
 
+def amplifications() -> Iterator[Measurement]:
+    for where, ratios, target, how in (
+        (
+            "the exchange socket",
+            amplification.at_the_exchange_socket(),
+            "< 3.0",
+            "A member says each type of message once: in its own name or in nobody's, with the host's address in it or"
+            f" as its source. All that goes to the host in the {amplification.LATER_S:.0f} s that follow counts.",
+        ),
+        (
+            "the private DHT",
+            amplification.at_the_private_dht(),
+            "< 3.0",
+            "A member calls a node once, with the host's address as its source.",
+        ),
+        (
+            "the Mainline DHT",
+            amplification.at_the_mainline_dht(),
+            "< 3.0",
+            "A stranger asks once, with the host's address as its source, for a name that"
+            f" {amplification.MAINLINE_PEERS} have announced. libtorrent answers with eight nodes, as BEP 5 demands of"
+            " every node, and sends 8 kB a second at most.",
+        ),
+    ):
+        parts = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+        yield Measurement(
+            f"bytes sent to a host that never answered for each that came, {where}", max(ratios.values()), "", Ran.CODE,
+            Upstream(), target, tuple(ratios.values()), f"{how} Worst of all: {parts}.",
+        )  # fmt: skip
+
+
 def invented_names() -> Iterator[Measurement]:
     runs = [invented.under_invented_names() for _ in range(INVENTED_RUNS)]
     name = f"while a member speaks in {invented.NAMES:,} invented names and more"
@@ -236,6 +268,7 @@ PARTS: dict[str, Callable[[], Iterator[Measurement | Table]]] = {
     "idle": idle_times,
     "pure": pure_parts,
     "hostile": hostile_datagrams,
+    "amplification": amplifications,
     "invented": invented_names,
     "private-dht": private_dht.private_dht,
     "growth": growth.growth,

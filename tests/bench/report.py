@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-_COMPARISONS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, "<=": operator.le, ">=": operator.ge}
 
 
 class Ran(StrEnum):
@@ -46,7 +46,7 @@ class Measurement:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target, of the form `<= 1.0` or `>= 1.0`, is reached; None without one.
+        """Whether the target, of the form `< 1.0`, `<= 1.0` or `>= 1.0`, is reached; None without one.
 
         Raises ValueError for another form.
         """
@@ -54,7 +54,7 @@ class Measurement:
             return None
         sign, _, bound = self.target.partition(" ")
         if sign not in _COMPARISONS:
-            raise ValueError(f"a target is `<= NUMBER` or `>= NUMBER`, not {self.target!r}")
+            raise ValueError(f"a target is `< NUMBER`, `<= NUMBER` or `>= NUMBER`, not {self.target!r}")
         return _COMPARISONS[sign](self.value, float(bound))
 
 

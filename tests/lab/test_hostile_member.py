@@ -37,7 +37,7 @@ from wgmesh.v1 import node_service_pb2 as node_pb2
 
 LAN_PORT = 51830
 SETTLE_PINGS = 25  # answered pings after all has been dealt with: half a second in which a lost tunnel would show
-SITE = "10.66.0.0/24"
+SITE = "192.168.66.0/24"
 HARMLESS = "fdee:66:"  # how the networks begin that are nobody else's
 PUBLIC = "44.200.0.0/16"  # outside the private networks, which is all that a node accepts by default
 NOWHERE = "192.168.77.200"  # of the victims' subnet, so that nothing but membership forbids to speak to it
@@ -256,7 +256,7 @@ def test_nobody_takes_the_mesh_address_of_another_by_inventing_a_key_that_it_fol
 @pytest.mark.attack("a member", "have networks routed without a tunnel")
 @pytest.mark.parametrize(
     "network",
-    [SITE, "10.66.0.0/25", "172.16.0.0/12", "100.64.0.0/10", "fd00::/16", f"{RESOLVER}/32", "0.0.0.0/0", "::/0"],
+    [SITE, "192.168.66.0/25", "172.16.0.0/12", "100.64.0.0/10", "fd00::/16", f"{RESOLVER}/32", "0.0.0.0/0", "::/0"],
 )
 def test_a_claim_without_a_tunnel_routes_nothing_not_even_what_is_harmless(
     scene: Scene, unchanged: None, network: str
@@ -323,8 +323,8 @@ def test_nobody_blocks_the_route_of_another_by_naming_an_address_inside_it(scene
     """Each liar proves its key, and says that its tunnel ends inside the network that `b` offers."""
     for _ in range(3):
         liar = Insider(scene.word.secret)
-        claim = scene.word.describe(liar.public_key, wg_endpoint="10.66.0.9:51820")
-        candidates = ["10.66.0.9:51820", "10.66.0.10:51820"]
+        claim = scene.word.describe(liar.public_key, wg_endpoint="192.168.66.9:51820")
+        candidates = ["192.168.66.9:51820", "192.168.66.10:51820"]
         scene.tell(
             lambda liar=liar, claim=claim, candidates=candidates: liar.seal_to(  # type: ignore[misc]
                 scene.key_a, "HELLO", liar.extended(claim, candidates=candidates)

@@ -18,7 +18,7 @@ from wgmesh.demo.host import Host
 from wgmesh.demo.pinger import Pinger, Target
 from wgmesh.demo.prerequisites import others_can_read_the_program
 from wgmesh.demo.process import Process
-from wgmesh.demo.waiting import wait_for
+from wgmesh.demo.waiting import TimedOut, wait_for
 from wgmesh.v1 import node_service_pb2 as node_pb2
 
 Value = TypeVar("Value")
@@ -26,6 +26,7 @@ Value = TypeVar("Value")
 SERVICES = ("discovery", "metrics", "nat", "node", "wireguard")
 QUESTION_TIMEOUT_S = 2.0  # a node under start-up load answers late; a dead one must not hold up the round
 PATIENCE_S = 60.0  # a node is ready within a second, and finds the others in two; a crowded machine takes its time
+LINES_SHOWN = 40  # of a node that is not ready
 COMM_BYTES = 15  # the kernel cuts process names there (prctl(2), PR_SET_NAME)
 PING_TIMEOUT_S = 0.5  # two hundred times what a ping between two namespaces takes
 
@@ -126,7 +127,13 @@ class MeshNode:
             status = self.status()
             return status if status is not None and status.mesh_ipv4 and status.listen_port else None
 
-        return wait_for(ready, timeout_s, f"{self.name} is ready")
+        try:
+            return wait_for(ready, timeout_s, f"{self.name} is ready")
+        except TimedOut as error:
+            process = self.running_process()
+            state = "it still runs" if process.running else f"it has ended with {process.exit_code}"
+            last = "\n".join(process.output().splitlines()[-LINES_SHOWN:])
+            raise TimedOut(f"{error}; {state}; the last that it wrote:\n{last}") from None
 
     def service_pids(self) -> dict[str, int]:
         """The process ids of its services by name, as far as they live."""

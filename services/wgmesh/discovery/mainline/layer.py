@@ -8,12 +8,12 @@ reach is looked for in a place that nobody else can write.
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from collections.abc import Callable
 
 from wgmesh.core.keys.epoch_keys import epoch_keys
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Endpoint, LayerState, PublicKey
+from wgmesh.core.pauses import Pauses
 from wgmesh.core.wire.member_record import MemberRecord
 from wgmesh.discovery.dht import (
     Announce,
@@ -78,7 +78,7 @@ class MainlineLayer(Layer):
         self._schedule = MainlineSchedule(functools.lru_cache(4)(functools.partial(epoch_keys, secret)), random_unit)
         self._records = Records(random_bytes)
         self._missed = Missed(random_unit)
-        self._silent: OrderedDict[Endpoint, tuple[float, float]] = OrderedDict()
+        self._silent: Pauses[Endpoint] = Pauses(SILENT_FIRST_S, SILENT_LAST_S, SILENT_MAX)
         self._reported = ReportedAddresses()
         self._node_count = 0
         self._answered_at: float | None = None
@@ -164,11 +164,7 @@ class MainlineLayer(Layer):
     def _unanswered(self, address: Endpoint, now: float) -> None:
         """An address of the DHT does not answer: there may be a NAT in front of it, or nobody behind it."""
         self._contacts.drop(address)
-        _, pause_s = self._silent.pop(address, (now, SILENT_FIRST_S / 2))
-        pause_s = min(2 * pause_s, SILENT_LAST_S)
-        self._silent[address] = (now + pause_s, pause_s)
-        if len(self._silent) > SILENT_MAX:
-            self._silent.popitem(last=False)
+        self._silent.begin(address, now)
         self._schedule.want_record(address, now)
         self._ask_reported(now)
 
@@ -212,10 +208,9 @@ class MainlineLayer(Layer):
     def _is_worth_asking(self, address: Endpoint, now: float) -> bool:
         contact = self._contacts.get(address)
         is_known = contact.has_rounds if contact is not None else self._members.table.is_control_endpoint(address)
-        again_at, _ = self._silent.get(address, (now, 0.0))
         return (
             not is_known
-            and now >= again_at
+            and self._silent.is_over(address, now)
             and self._rules.is_exchange_address(address)
             and not self._rules.is_in_mesh(address.host)
         )

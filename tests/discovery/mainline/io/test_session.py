@@ -16,6 +16,7 @@ import libtorrent
 import pytest
 from nacl.signing import SigningKey
 from support.discovery.mainline_ears import Ears, names
+from support.discovery.mainline_stranger import Stranger
 from support.promises import promised
 from support.waiting import turn_of_the_loop, until
 from wgmesh.core.model import Endpoint, IPAddress
@@ -83,6 +84,24 @@ async def test_the_announcer_finds_itself_which_is_the_proof_that_somebody_keeps
     async with opened(FIRST, port=port), opened(SECOND, port=port, bootstrap=port) as (announcer, heard):
         expected = names(INFOHASH, Endpoint(SECOND, 4567))
         await heard.ask(lambda: _announce_and_ask(announcer), PeersFound, expected)
+
+
+@pytest.mark.attack("somebody without the secret", "aim a node at a third by asking it in the Mainline DHT")
+async def test_a_forged_question_brings_little_more_than_eight_nodes_to_its_source() -> None:
+    """libtorrent told of a hundred peers: nine times the question."""
+    port = free_port()
+    async with opened(FIRST, port=port):
+        said, came = await asyncio.to_thread(_announce_and_spy, (str(FIRST), port))
+    assert came and came < 4 * said
+
+
+def _announce_and_spy(node: tuple[str, int]) -> tuple[int, int]:
+    for _ in range(12):
+        with Stranger(node) as peer:
+            peer.announce(INFOHASH)
+    with Stranger(node) as third:
+        said = third.ask("get_peers", info_hash=INFOHASH)
+        return said, sum(map(len, third.heard(2.0)))
 
 
 async def test_both_families_are_nodes_of_their_own() -> None:

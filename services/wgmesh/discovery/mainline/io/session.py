@@ -58,6 +58,9 @@ _QUIET = {
     # What strangers may store here: a fair share for the network, a few megabytes at most.
     "dht_max_torrents": 500,
     "dht_max_peers": 100,
+    # A forged source makes us answer to it: eight nodes, as BEP 5 demands, and little more.
+    "dht_max_peers_reply": 5,
+    "dht_max_infohashes_sample_count": 0,
     "dht_max_dht_items": 500,
 }
 

@@ -17,6 +17,7 @@ from functools import partial, partialmethod
 from kademlia.node import Node
 from kademlia.protocol import KademliaProtocol
 from wgmesh.core.model import Endpoint, IPAddress
+from wgmesh.core.pauses import Pauses
 from wgmesh.core.recent import Recent
 from wgmesh.core.sansio import Transmit, Untimed
 from wgmesh.core.wire.dht_message import ID_BYTES, Answer, Request, Result
@@ -54,24 +55,21 @@ class SealedProtocol(KademliaProtocol, Untimed):  # type: ignore[misc]  # the pa
         self._key = key
         self._rules = rules
         self._pings: Recent[bytes, tuple[Endpoint, Then]] = Recent(MAX_NOTED)
-        self._silent_until: Recent[bytes, float] = Recent(MAX_NOTED)
-        self._silent_hosts: Recent[Hashable, tuple[float, float]] = Recent(MAX_NOTED)
+        self._silent: Pauses[bytes] = Pauses(SILENCE_S, SILENCE_S, MAX_NOTED)
+        self._silent_hosts: Pauses[Hashable] = Pauses(SILENCE_S, LAST_SILENCE_S, MAX_NOTED)
         self.unanswered = Unanswered()
-        self._pinged_until: Recent[bytes, float] = Recent(MAX_NOTED)
+        self._pinged: Pauses[bytes] = Pauses(PING_AGAIN_S, PING_AGAIN_S, MAX_NOTED)
         self._outbox: deque[Transmit] = deque()
         self._told_count = -1
 
     def nodes_at(self, endpoints: Iterable[Endpoint], named_by: Endpoint | None = None) -> list[Node]:
         """Returns the nodes at those addresses that may be asked."""
         now = self.transport.now()
-        usable = (
-            each
-            for each in endpoints
-            if self._rules.is_candidate(each, named_by or each)
-            and (named_by is None or now >= self._silent_hosts.get(host_of(each.host), (now, 0.0))[0])
-        )
+        usable = [each for each in endpoints if self._rules.is_candidate(each, named_by or each)]
+        if named_by is not None:
+            usable = [each for each in usable if self._silent_hosts.is_over(host_of(each.host), now)]
         nodes = [node_at(each, self._key) for each in usable]
-        return [each for each in nodes if named_by is None or now >= self._silent_until.get(each.id, now)]
+        return [each for each in nodes if named_by is None or self._silent.is_over(each.id, now)]
 
     def handle_datagram(self, data: bytes, source: Endpoint, now: float, channel: str = "") -> None:
         message = self.inbox.open(data, source, now)
@@ -161,27 +159,20 @@ class SealedProtocol(KademliaProtocol, Untimed):  # type: ignore[misc]  # the pa
             self.welcome_if_new(node)
         else:
             now = self.transport.now()
-            self._silent_until.note(node.id, now + SILENCE_S)
-            if not self.unanswered.is_free(node.ip, now):
-                self._note_silent_host(host_of(node.ip), now)
+            self._silent.begin(node.id, now)
+            if not self.unanswered.is_free(node.ip, now):  # whatever port is named next
+                self._silent_hosts.begin(host_of(node.ip), now)
             if not self.router.is_new_node(node):
                 self.bootstrap.remember(Endpoint(node.ip, node.port))
             self.router.remove_contact(node)
             self.transport.pump()
         return result
 
-    def _note_silent_host(self, host: Hashable, now: float) -> None:
-        """A host that has never answered is not asked on hearsay for longer each time, whatever port is named."""
-        until, pause_s = self._silent_hosts.get(host, (now, SILENCE_S / 2))
-        if now >= until:  # all that were asked together are one failure
-            pause_s = min(2 * pause_s, LAST_SILENCE_S)
-            self._silent_hosts.note(host, (now + pause_s, pause_s))
-
     def welcome_if_new(self, node: Node) -> None:
         """Pings a newcomer from the second port. Of a node that is known it takes note that it is there."""
         now = self.transport.now()
         if not self.router.is_new_node(node):
             self.router.add_contact(node)
-        elif now >= self._pinged_until.get(node.id, now):
-            self._pinged_until.note(node.id, now + PING_AGAIN_S)
+        elif self._pinged.is_over(node.id, now):
+            self._pinged.begin(node.id, now)
             self._ping(Endpoint(node.ip, node.port), lambda _: self.router.add_contact(node), SECOND_PORT)
