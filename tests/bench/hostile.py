@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from support.discovery.discovery_wire import START, Node, Wire
+from support.discovery.discovery_wire import LAN_CHANNEL, START, Node, Wire
 from support.discovery.go_peer import GoPeer, relabel
 from wgmesh.core.model import Endpoint
 from wgmesh.core.wire.datagram_seal import FIRST_BYTE
@@ -77,8 +77,8 @@ class Flood:
             yield chance.choice(self._bodies), source
 
 
-def stand(count: int = 100_000, rate: float = FLOOD_RATE) -> Stand:
-    """Floods a core with `count` datagrams that arrive at `rate`, and reports how it went."""
+def stand(channel: str = "", count: int = 100_000, rate: float = FLOOD_RATE) -> Stand:
+    """Floods a core with `count` datagrams that arrive at `rate` on one of its sockets, and reports how it went."""
     wire = Wire()
     core = wire.add("192.168.1.1")
     peers = [GoPeer(number, f"192.168.1.{number}") for number in range(20, 20 + HONEST_COUNT)]
@@ -97,7 +97,7 @@ def stand(count: int = 100_000, rate: float = FLOOD_RATE) -> Stand:
         began_at = time.process_time()
         for data, source in hostile:
             wire.now += 1 / rate
-            core.core.handle_datagram(data, source, wire.now)
+            core.core.handle_datagram(data, source, wire.now, channel)
             _drain(core)
         spent_s += time.process_time() - began_at
         core.core.handle_timeout(wire.now)
@@ -195,6 +195,8 @@ def main() -> None:
     print(f"{result.honest_answered} of {result.honest_asked} HELLOs of peers answered")
     print(f"{result.newcomers_answered} of {result.newcomers} newcomers answered")
     print(dict(result.rejected))
+    lan = stand(LAN_CHANNEL)
+    print(f"{lan.per_second:,.0f} a second at a LAN socket; {lan.honest_answered} of {lan.honest_asked}")
     dht = stand_of_private_dht()
     print(f"{dht.per_second:,.0f} a second at the private DHT's socket; {dht.honest_answered} of {dht.honest_asked}")
 

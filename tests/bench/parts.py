@@ -158,6 +158,14 @@ def hostile_datagrams() -> Iterator[Measurement]:
         f" {seen.honest_answered} of {seen.honest_asked} HELLOs of known peers were answered, and"
         f" {seen.newcomers_answered} of {seen.newcomers} newcomers.",
     )  # fmt: skip
+    lan = hostile.stand(hostile.LAN_CHANNEL)
+    yield Measurement(
+        "hostile datagrams stood at the socket of a LAN on one processor", lan.per_second, "per s", Ran.CODE,
+        Upstream(), ">= 40000", (),
+        "The same core and flood, at the multicast socket of one interface. Meanwhile"
+        f" {lan.honest_answered} of {lan.honest_asked} HELLOs of known peers were answered, and"
+        f" {lan.newcomers_answered} of {lan.newcomers} newcomers.",
+    )  # fmt: skip
     dht = hostile.stand_of_private_dht()
     yield Measurement(
         "hostile datagrams stood by the private DHT's node on one processor", dht.per_second, "per s", Ran.CODE,

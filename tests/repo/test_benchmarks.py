@@ -14,7 +14,10 @@ DOCS = ROOT / "docs"
 THEIRS = Upstream("5 s", "Two nodes on a LAN.")
 
 
-@pytest.mark.parametrize(("target", "met"), [("<= 2", True), (">= 2", True), ("<= 1.9", False), (">= 2.1", False)])
+@pytest.mark.parametrize(
+    ("target", "met"),
+    [("<= 2", True), (">= 2", True), ("<= 1.9", False), (">= 2.1", False), ("< 2", False), ("< 2.1", True)],
+)
 def test_a_target_may_be_a_bound_on_either_side(target: str, met: bool) -> None:
     assert Measurement("something", 2.0, "s", Ran.CODE, target=target).met is met
 
