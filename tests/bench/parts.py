@@ -19,6 +19,7 @@ from bench import (
     upstream,
 )
 from bench.report import Measurement, Ran, Table, Upstream
+from support.discovery.discovery_wire import LAN_CHANNEL
 
 FIRST_PING_RUNS = 5
 CONVERGENCE_RUNS = 5
@@ -158,7 +159,7 @@ def hostile_datagrams() -> Iterator[Measurement]:
         f" {seen.honest_answered} of {seen.honest_asked} HELLOs of known peers were answered, and"
         f" {seen.newcomers_answered} of {seen.newcomers} newcomers.",
     )  # fmt: skip
-    lan = hostile.stand(hostile.LAN_CHANNEL)
+    lan = hostile.stand(LAN_CHANNEL)
     yield Measurement(
         "hostile datagrams stood at the socket of a LAN on one processor", lan.per_second, "per s", Ran.CODE,
         Upstream(), ">= 40000", (),

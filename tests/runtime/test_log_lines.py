@@ -52,6 +52,13 @@ def test_a_few_equal_events_pass_at_once_and_then_one_in_a_while_that_tells_how_
     assert passed(limiter, "packet dropped", level) == [{"event": "packet dropped", "level": level}]
 
 
+def test_what_one_process_of_a_node_does_does_not_silence_what_another_does() -> None:
+    limiter = RepeatLimiter(Clock())
+    for child in ("nat", "node"):
+        lines = [limiter(None, "info", {"event": "child ready", "level": "info", "child": child}) for _ in range(5)]
+        assert len(lines) == EQUAL_LINES_AT_ONCE
+
+
 def test_only_the_first_of_equal_tracebacks_is_shown_and_of_the_others_what_was_raised() -> None:
     clock = Clock()
     limiter, error = RepeatLimiter(clock), ValueError("x")

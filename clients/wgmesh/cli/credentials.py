@@ -107,16 +107,23 @@ def _from_system_file(path: Path) -> FoundSecret | None:
 
 def _from_file(path: Path, origin: str) -> FoundSecret:
     try:
-        data, mode = read_named(path, SECRET_BYTES_MAX), path.stat().st_mode
+        data = read_named(path, SECRET_BYTES_MAX)
     except UnreadableFile as error:
         if not error.permitted:
             raise PermissionDenied(
                 f"{origin}: {path} may not be read by this user; use sudo or change its owner"
             ) from None
         raise InvalidSetting(origin, f"{path} cannot be read: {error.problem}") from None
-    readable = stat.S_ISREG(mode) and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
-    shared = (f"{path} can be read by other users; run `chmod 600 {path}`",) if readable else ()
+    shared = (f"{path} can be read by other users; run `chmod 600 {path}`",) if _is_shared(path) else ()
     return _found(data.decode("utf-8", "surrogateescape"), origin, *shared)
+
+
+def _is_shared(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # it is gone since it was read: nobody reads it any more
+        return False
+    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 def _found(text: str, origin: str, *warnings: str) -> FoundSecret:

@@ -22,7 +22,7 @@ Processor = Callable[[Any, str, Event], Event]
 
 # Peers come and go, and who knows the secret can make that happen without end. Two kinds of line follow each other then
 # (a peer comes, it leaves), beside a warning or two. After a quarter of a minute that is less than a line a second.
-EQUAL_LINES_AT_ONCE = 5  # all processes of a node are ready, all peers of a small mesh are found
+EQUAL_LINES_AT_ONCE = 5  # all peers of a small mesh are found
 EQUAL_LINES_EVERY_S = 10.0
 MAX_LIMITED_EVENTS = 256  # event names are literals in our code, so this is far above what exists
 REPEAT_KEY = "_repeat_key"  # what tells repeats when the event's own text does not; never printed
@@ -91,6 +91,7 @@ class RepeatLimiter:
     def __call__(self, _logger: Any, _method: str, event: Event) -> Event:
         """Returns the event, with `suppressed` if some were held back. Raises DropEvent to hold this one back."""
         name = str(event.pop(REPEAT_KEY, event.get("event", "")))
+        name += str(event.get("child", ""))  # they are five, and what one of them does is not what another did
         if event.get("level") == "debug":
             return event
         now = self._clock()
