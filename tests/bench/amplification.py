@@ -13,6 +13,7 @@ import os
 import socket
 from itertools import product
 
+from bench.hostile import Clock
 from support.discovery.aimed import Aimed, minimal
 from support.discovery.discovery_wire import START
 from support.discovery.mainline_stranger import Stranger
@@ -73,23 +74,13 @@ def at_the_private_dht() -> dict[str, float]:
 
 def _answered(request: Request) -> float:
     protocol = SealedProtocol(JudgedStorage(lambda key, old, new: True), bytes(32), AddressRules(), os.urandom)
-    protocol.connection_made(_Still())
+    protocol.connection_made(Clock(lambda: START))
     data = DhtInbox(bytes(32), os.urandom).seal(request, START)
     protocol.handle_datagram(data, Endpoint(THIRD, 4001), START)
     sent = 0
     while (transmit := protocol.poll_transmit()) is not None:
         sent += len(transmit.data)
     return sent / len(data)
-
-
-class _Still:
-    """Where a protocol learns the time, and sends nothing by itself."""
-
-    def now(self) -> float:
-        return START
-
-    def pump(self) -> None:
-        """All is drained by who asks."""
 
 
 def at_the_mainline_dht() -> dict[str, float]:

@@ -115,7 +115,7 @@ def stand_of_private_dht(count: int = 200_000, rate: float = FLOOD_RATE) -> Stan
     sealed = [FIRST_BYTE + chance.randbytes(size) for size in (60, 120, 400, 1200)]
     flood = iter(Flood(GoPeer(20, "192.168.1.20").hello(now), []))
     peer = Endpoint(ipaddress.IPv4Address("192.168.1.20"), 4001)
-    protocol.connection_made(_Clock(lambda: now))
+    protocol.connection_made(Clock(lambda: now))
     protocol.inbox.prove(peer, now)
     stranger = DhtInbox(bytes(32), os.urandom)
     result = Stand()
@@ -140,7 +140,7 @@ def stand_of_private_dht(count: int = 200_000, rate: float = FLOOD_RATE) -> Stan
 
 
 @dataclass
-class _Clock:
+class Clock:
     """Where a protocol learns the time, and sends nothing by itself."""
 
     now: Callable[[], float]

@@ -177,24 +177,21 @@ def hostile_datagrams() -> Iterator[Measurement]:
 
 
 def amplifications() -> Iterator[Measurement]:
-    for where, ratios, target, how in (
+    for where, ratios, how in (
         (
             "the exchange socket",
             amplification.at_the_exchange_socket(),
-            "< 3.0",
             "A member says each type of message once: in its own name or in nobody's, with the host's address in it or"
             f" as its source. All that goes to the host in the {amplification.LATER_S:.0f} s that follow counts.",
         ),
         (
             "the private DHT",
             amplification.at_the_private_dht(),
-            "< 3.0",
             "A member calls a node once, with the host's address as its source.",
         ),
         (
             "the Mainline DHT",
             amplification.at_the_mainline_dht(),
-            "< 3.0",
             "A stranger asks once, with the host's address as its source, for a name that"
             f" {amplification.MAINLINE_PEERS} have announced. libtorrent answers with eight nodes, as BEP 5 demands of"
             " every node, and sends 8 kB a second at most.",
@@ -203,7 +200,7 @@ def amplifications() -> Iterator[Measurement]:
         parts = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
         yield Measurement(
             f"bytes sent to a host that never answered for each that came, {where}", max(ratios.values()), "", Ran.CODE,
-            Upstream(), target, tuple(ratios.values()), f"{how} Worst of all: {parts}.",
+            Upstream(), "< 3.0", tuple(ratios.values()), f"{how} Worst of all: {parts}.",
         )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from structlog import DropEvent
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import PresharedKey
 from wgmesh.core.ratelimit import TokenBucket
+from wgmesh.core.recent import Recent
 
 Event = MutableMapping[str, Any]
 Processor = Callable[[Any, str, Event], Event]
@@ -86,7 +86,7 @@ class RepeatLimiter:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._kinds: OrderedDict[str, _Kind] = OrderedDict()
+        self._kinds: Recent[str, _Kind] = Recent(MAX_LIMITED_EVENTS)
 
     def __call__(self, _logger: Any, _method: str, event: Event) -> Event:
         """Returns the event, with `suppressed` if some were held back. Raises DropEvent to hold this one back."""
@@ -95,7 +95,8 @@ class RepeatLimiter:
         if event.get("level") == "debug":
             return event
         now = self._clock()
-        kind = self._kind(name, now)
+        kind = self._kinds.get(name) or _Kind(TokenBucket(1 / EQUAL_LINES_EVERY_S, EQUAL_LINES_AT_ONCE, now))
+        self._kinds.note(name, kind)
         if not kind.bucket.take(now):
             kind.suppressed += 1
             raise DropEvent
@@ -103,16 +104,6 @@ class RepeatLimiter:
             event["error"] = type(event.pop("exc_info")).__name__
         held_back, kind.suppressed = kind.suppressed, 0
         return {**event, "suppressed": held_back} if held_back else event
-
-    def _kind(self, name: str, now: float) -> _Kind:
-        kind = self._kinds.get(name)
-        if kind is None:
-            bucket = TokenBucket(1 / EQUAL_LINES_EVERY_S, EQUAL_LINES_AT_ONCE, now)
-            kind = self._kinds[name] = _Kind(bucket)
-        self._kinds.move_to_end(name)
-        if len(self._kinds) > MAX_LIMITED_EVENTS:
-            self._kinds.popitem(last=False)
-        return kind
 
 
 def render_json(event: Mapping[str, Any]) -> str:
