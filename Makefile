@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup system bytecode lab-tools kernel-tools demo test fuzz mutate attacks check bench proto lock clean
+.PHONY: help setup system bytecode lab-tools kernel-tools demo test fuzz mutate attacks faults check bench proto lock clean
 
 # The system's Python first: the users that the processes run as cannot read one that lies in somebody's home directory.
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
@@ -47,7 +47,10 @@ mutate: setup ## look for mistakes in deciding modules that no test notices (MUT
 	PYTHONPATH=tests nice $(BIN)/python -m mutate --minutes $(MUTATE_MINUTES) $(MUTATE_MODULES)
 
 attacks: setup lab-tools ## carry out the attacks that tests know, and write docs/reference/attacks.md (root)
-	PYTHONPATH=tests $(BIN)/python -m attacks
+	PYTHONPATH=tests $(BIN)/python -m pages attacks
+
+faults: setup lab-tools ## make the faults that tests know, and write docs/reference/faults.md (root)
+	PYTHONPATH=tests $(BIN)/python -m pages faults
 
 check: setup ## formatting, lint, types, import rules, contract
 	$(BIN)/ruff check .

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from attacks.rows import CAME_OF
 from hypothesis import settings
+from pages.attacks import ATTACKS
+from pages.faults import FAULTS, Observe, note
 from support.prerequisites import cannot_run
 
 # An example that takes long on a busy machine is no failure: no test here asserts how fast a machine is.
@@ -48,7 +49,13 @@ def tmp_path() -> Iterator[Path]:
 @pytest.fixture
 def came_of(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Notes what came of an attack, for docs/reference/attacks.md."""
-    return lambda text: request.node.user_properties.append((CAME_OF, text))
+    return lambda text: request.node.user_properties.append((ATTACKS.mark, text))
+
+
+@pytest.fixture
+def observe(request: pytest.FixtureRequest) -> Observe:
+    """Notes what a fault did, for docs/reference/faults.md."""
+    return lambda seen: request.node.user_properties.append((FAULTS.mark, note(seen)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
+from pages.faults import Observe, Observed
 from support.lab.discovered import discovered
 from support.lab.meshes import CONNECTED, start_nodes, the_peer
 from support.lab.pings import RunningPing
@@ -38,14 +40,20 @@ def useful(node: MeshNode, name: str, killed: int) -> bool:
     return len(peers) == 1 and peers[0].state == CONNECTED
 
 
+@pytest.mark.fault("Processes of the node", "a service is killed with SIGKILL")
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_killed_service_is_back_and_useful_and_no_packet_is_lost(pair: list[MeshNode], name: str) -> None:
+def test_a_killed_service_is_back_and_useful_and_no_packet_is_lost(
+    pair: list[MeshNode], name: str, observe: Observe
+) -> None:
     a, b = pair
     the_peer(a)
     port = a.wait_until_ready().listen_port
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         killed = a.kill_service(name)
+        killed_at = time.monotonic()
         wait_for(lambda: useful(a, name, killed), promised(BACK_S), f"{name} is back and useful")
+        recovered_s = time.monotonic() - killed_at
+    observe(Observed(len(ping.lost), recovered_s))
     assert ping.lost == []
     assert a.wait_until_ready().listen_port == port
     assert a.running_process().running
@@ -73,7 +81,8 @@ def test_each_new_life_of_discovery_knows_the_peer_within_two_seconds(fabric: Fa
         )
 
 
-def test_a_killed_supervisor_leaves_no_service_and_no_gap(fabric: Fabric) -> None:
+@pytest.mark.fault("Processes of the node", "the supervisor is killed with SIGKILL, and started again by hand")
+def test_a_killed_supervisor_leaves_no_service_and_no_gap(fabric: Fabric, observe: Observe) -> None:
     a, b = start_nodes(fabric, ["a", "b"], "--metrics", "127.0.0.1:9090")
     the_peer(a)
     before = a.wait_until_ready()
@@ -87,6 +96,7 @@ def test_a_killed_supervisor_leaves_no_service_and_no_gap(fabric: Fabric) -> Non
         a.start()
         after = a.wait_until_ready()
         wait_for(lambda: a.peers() and a.peers()[0].state == CONNECTED, PATIENCE_S, "the new start knows its peer")
+    observe(Observed(len(ping.lost)))
     assert ping.lost == []
     assert after.listen_port == before.listen_port
     assert after.public_key == before.public_key
