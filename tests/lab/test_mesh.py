@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import sys
 import time
 from functools import partial
 
@@ -191,15 +192,17 @@ def test_two_meshes_on_one_machine_live_side_by_side(fabric: Fabric) -> None:
     assert one[0].wait_until_ready().listen_port != two[0].wait_until_ready().listen_port
 
 
-def test_two_nodes_of_one_mesh_on_one_machine_and_a_third_elsewhere_all_connect(fabric: Fabric) -> None:
-    """Only one of the two can have the mesh's exchange port; the other says where it listens instead."""
+def test_a_node_whose_exchange_port_is_taken_says_where_it_listens_and_all_connect(fabric: Fabric) -> None:
     secret = new_secret()
-    host, elsewhere = fabric.add_hosts(["a", "c"])
-    nodes = [MeshNode(host, secret), MeshNode(host, secret, interface="wg1"), MeshNode(elsewhere, secret)]
+    hosts = fabric.add_hosts(["a", "b", "c"])
+    port = derive(Secret.parse(secret)).gossip_port
+    bound = f"import socket, time; s = socket.socket(2, 2); s.bind(('0.0.0.0', {port})); print('bound', flush=True)"
+    holder = hosts[0].spawn(sys.executable, "-c", f"{bound}; time.sleep(600)", name="holder")
+    wait_for(lambda: "bound" in holder.output(), PATIENCE_S, "another program has the exchange port")
+    nodes = [MeshNode(host, secret) for host in hosts]
     for node in nodes:
         node.start()
-        node.wait_until_ready()
-    assert len({node.wait_until_ready().exchange_port for node in nodes[:2]}) == 2
+    assert [node.wait_until_ready().exchange_port == port for node in nodes] == [False, True, True]
     wait_for(
         lambda: all([peer.state for peer in node.peers()] == [CONNECTED] * 2 for node in nodes),
         PATIENCE_S,

@@ -142,7 +142,7 @@ def test_a_port_in_use_gives_way_to_the_next_free_one(nodes: tuple[Node, Node]) 
     async def body() -> Turn:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("0.0.0.0", 51820))
-            async with open_device("wg0", KEY_A, a.state) as real:
+            async with open_device("wg0", KEY_A, LIMITS.mesh, a.state) as real:
                 reconciler = Reconciler(real, KEY_A.public_key, None, LIMITS)
                 return await reconciler.turn(replace(desired(1), reserved_ports=frozenset({51821})), time.time())
 
@@ -180,7 +180,7 @@ def test_a_removed_device_leaves_the_host_as_it_was(nodes: tuple[Node, Node]) ->
     meet(a, b)
 
     async def body() -> None:
-        async with open_device("wg0", KEY_A, a.state) as real:
+        async with open_device("wg0", KEY_A, LIMITS.mesh, a.state) as real:
             reconciler = Reconciler(real, KEY_A.public_key, None, LIMITS)
             await reconciler.turn(desired(1, peer(KEY_B, 2, "172.20.0.0/16")), time.time())
             await reconciler.remove()

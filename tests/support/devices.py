@@ -9,6 +9,7 @@ from wgmesh.core.model import (
     DesiredDevice,
     DesiredPeer,
     Endpoint,
+    Guard,
     IPNetwork,
     ObservedDevice,
     ObservedPeer,
@@ -16,6 +17,7 @@ from wgmesh.core.model import (
     PublicKey,
 )
 from wgmesh.core.settings import EVERYTHING
+from wgmesh.wireguard.guard import names
 from wgmesh.wireguard.limits import Limits
 
 MESH = (ipaddress.ip_interface("10.77.0.1/16"), ipaddress.ip_interface("fd5a::1/64"))
@@ -59,6 +61,12 @@ networks = st.sampled_from(
 )
 endpoints = st.sampled_from([Endpoint.parse("192.0.2.1:51820"), Endpoint.parse("[2001:db8::1]:51821")])
 interfaces = st.sampled_from([*MESH, ipaddress.ip_interface("10.78.0.1/16"), ipaddress.ip_interface("fd5b::1/64")])
+guards = st.builds(
+    Guard,
+    st.sampled_from([(), LIMITS.mesh]),
+    st.sampled_from([(), (ipaddress.ip_network("10.77.5.0/24"),)]),
+    st.just(tuple(address.ip for address in MESH)),
+)
 handshakes = st.none() | st.floats(0, 1000)
 
 desired_peers = st.builds(
@@ -77,6 +85,8 @@ desired_devices = st.builds(
     st.sampled_from([1280, 1420]),
     st.just(frozenset()),
     st.lists(desired_peers, unique_by=lambda peer: peer.public_key, max_size=5).map(tuple),
+    st.frozensets(networks),
+    guards,
 )
 
 
@@ -108,4 +118,6 @@ def observed_devices(draw: st.DrawFn) -> ObservedDevice:
         peers=tuple(peers),
         routes=draw(st.frozensets(networks)) if up else frozenset(),
         up=up,
+        mesh_routes=draw(st.frozensets(networks)) if up else frozenset(),
+        guard=names(draw(guards)),
     )

@@ -8,11 +8,23 @@ from dataclasses import replace
 import pytest
 from support.devices import LIMITS, desired_device, desired_peer, key
 from support.doubles.fake_device import RANDOM_PORT, FakeDevice
-from wgmesh.core.errors import DeviceUnavailable, MeshError, NotSupported, PermissionDenied
-from wgmesh.core.model import ActionKind, Endpoint, ObservedPeer, PublicKey
+from wgmesh.core.errors import DeviceUnavailable, InvalidSetting, MeshError, NotSupported, PermissionDenied
+from wgmesh.core.model import ActionKind, Endpoint, ObservedPeer, Overlap, PublicKey
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.device import KERNEL, DeviceGone
-from wgmesh.wireguard.plan import Action, AddAddress, AddRoute, BringUp, CreateDevice, SetListenPort, SetMtu, SetPeer
+from wgmesh.wireguard.plan import (
+    Action,
+    AddAddress,
+    AddMeshRoute,
+    AddRoute,
+    BringUp,
+    CreateDevice,
+    RemoveDevice,
+    SetGuard,
+    SetListenPort,
+    SetMtu,
+    SetPeer,
+)
 from wgmesh.wireguard.reconciler import Reconciler
 
 NOW = 1000.0
@@ -214,7 +226,7 @@ async def test_the_port_of_before_is_taken_again_after_the_device_was_lost() -> 
 
 async def test_the_port_of_before_is_remembered_while_the_device_cannot_come_up() -> None:
     def faults(action: Action) -> MeshError | None:
-        return NotSupported("no") if isinstance(action, BringUp | SetListenPort) else None
+        return NotSupported("no") if isinstance(action, BringUp | SetListenPort | AddMeshRoute) else None
 
     core = reconciler(FakeDevice(faults=faults), stored_port=51825)
     await core.turn(desired_device(), NOW)
@@ -260,3 +272,55 @@ async def test_the_kernel_chooses_its_addresses_by_itself() -> None:
     await reconciler(device).set_endpoints_again(replace(known, backend=KERNEL))
     await reconciler(device).set_endpoints_again(None)
     assert device.applied == []
+
+
+async def test_a_node_is_refused_where_the_host_uses_the_meshs_network() -> None:
+    device = FakeDevice()
+    await reconciler(device).refuse_to_overlap()
+    device.overlapping = (Overlap(ipaddress.ip_network("10.77.5.0/24"), "is connected to eth1"),)
+    with pytest.raises(InvalidSetting, match=r"--mesh-subnet: .*10\.77\.5\.0/24 is connected to eth1"):
+        await reconciler(device).refuse_to_overlap()
+
+
+async def test_the_guard_stands_before_the_first_address_and_goes_after_the_device() -> None:
+    device = FakeDevice()
+    await reconciler(device).turn(desired_device(), NOW)
+    kinds = [type(action) for action in device.applied]
+    assert kinds.index(SetGuard) < kinds.index(AddAddress)
+    await reconciler(device).remove()
+    assert [type(action) for action in device.applied[-2:]] == [RemoveDevice, SetGuard]
+    assert device.guard == ()
+
+
+async def test_a_guard_that_somebody_has_removed_is_set_again_also_without_its_device_at_the_end() -> None:
+    device = FakeDevice()
+    await reconciler(device).turn(desired_device(), NOW)
+    complete, device.guard = device.guard, device.guard[1:]
+    await reconciler(device).turn(desired_device(), NOW)
+    assert device.guard == complete
+    device.exists = False
+    await reconciler(device).remove()
+    assert device.guard == ()
+
+
+async def test_a_host_without_firewall_rules_has_the_device_all_the_same() -> None:
+    device = FakeDevice(faults=lambda a: NotSupported("no nf_tables") if isinstance(a, SetGuard) else None)
+    turn = await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
+    assert turn.skipped == ("no nf_tables",)
+    assert device.up and device.peers and device.mesh_routes
+    await reconciler(device).remove()
+    assert not device.exists
+
+
+async def test_the_mesh_steps_aside_for_what_appears_and_comes_back() -> None:
+    device, wanted = FakeDevice(), desired_device(desired_peer(1))
+    await reconciler(device).turn(wanted, NOW)
+    before = (set(device.mesh_routes), list(device.addresses), device.guard)
+    device.overlapping = (Overlap(ipaddress.ip_network("10.77.1.0/24"), "is connected to eth1"),)
+    outcome = (await reconciler(device).turn(wanted, NOW)).outcome
+    assert not any(device.overlapping[0].network.overlaps(each) for each in device.mesh_routes if each.version == 4)
+    assert [refused.public_key for refused in outcome.refused_routes] == [key(1)]
+    assert device.peers[key(1)].allowed_ips == frozenset()
+    device.overlapping = ()
+    await reconciler(device).turn(wanted, NOW)
+    assert (device.mesh_routes, device.addresses, device.guard) == before

@@ -261,6 +261,12 @@ class PlannedAction(_message.Message):
         """Route a network into the tunnel."""
         KIND_REMOVE_ROUTE: PlannedAction._Kind.ValueType  # 11
         """Stop routing a network into the tunnel."""
+        KIND_ADD_MESH_ROUTE: PlannedAction._Kind.ValueType  # 12
+        """Route a network of the mesh into the tunnel."""
+        KIND_REMOVE_MESH_ROUTE: PlannedAction._Kind.ValueType  # 13
+        """Stop routing a network of the mesh into the tunnel."""
+        KIND_SET_GUARD: PlannedAction._Kind.ValueType  # 14
+        """Set the firewall rules for mesh addresses."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What is done to what."""
@@ -289,6 +295,12 @@ class PlannedAction(_message.Message):
     """Route a network into the tunnel."""
     KIND_REMOVE_ROUTE: PlannedAction.Kind.ValueType  # 11
     """Stop routing a network into the tunnel."""
+    KIND_ADD_MESH_ROUTE: PlannedAction.Kind.ValueType  # 12
+    """Route a network of the mesh into the tunnel."""
+    KIND_REMOVE_MESH_ROUTE: PlannedAction.Kind.ValueType  # 13
+    """Stop routing a network of the mesh into the tunnel."""
+    KIND_SET_GUARD: PlannedAction.Kind.ValueType  # 14
+    """Set the firewall rules for mesh addresses."""
 
     KIND_FIELD_NUMBER: _builtins.int
     WHAT_FIELD_NUMBER: _builtins.int
@@ -339,6 +351,10 @@ class ObservedDevice(_message.Message):
     MTU_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
+    MESH_ROUTES_FIELD_NUMBER: _builtins.int
+    OVERLAPS_FIELD_NUMBER: _builtins.int
+    GUARD_FIELD_NUMBER: _builtins.int
+    GUARD_PROBLEM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The interface name."""
     backend: _builtins.str
@@ -347,6 +363,8 @@ class ObservedDevice(_message.Message):
     """The UDP port it listens on."""
     mtu: _builtins.int
     """The MTU."""
+    guard_problem: _builtins.str
+    """One sentence that says why there are no firewall rules for mesh addresses, empty otherwise."""
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The addresses with prefix length."""
@@ -359,6 +377,18 @@ class ObservedDevice(_message.Message):
     def routes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The networks routed through it on behalf of peers."""
 
+    @_builtins.property
+    def mesh_routes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The mesh's own networks, or the parts of them, that are routed through it."""
+
+    @_builtins.property
+    def overlaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Overlap]:
+        """What the host has inside the mesh's networks."""
+
+    @_builtins.property
+    def guard(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The firewall rules for mesh addresses, in their order."""
+
     def __init__(
         self,
         *,
@@ -369,14 +399,48 @@ class ObservedDevice(_message.Message):
         mtu: _builtins.int = ...,
         peers: _abc.Iterable[Global___ObservedPeer] | None = ...,
         routes: _abc.Iterable[_builtins.str] | None = ...,
+        mesh_routes: _abc.Iterable[_builtins.str] | None = ...,
+        overlaps: _abc.Iterable[Global___Overlap] | None = ...,
+        guard: _abc.Iterable[_builtins.str] | None = ...,
+        guard_problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "backend", b"backend", "listen_port", b"listen_port", "mtu", b"mtu", "name", b"name", "peers", b"peers", "routes", b"routes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "backend", b"backend", "guard", b"guard", "guard_problem", b"guard_problem", "listen_port", b"listen_port", "mesh_routes", b"mesh_routes", "mtu", b"mtu", "name", b"name", "overlaps", b"overlaps", "peers", b"peers", "routes", b"routes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ObservedDevice: _TypeAlias = ObservedDevice  # noqa: Y015
+
+@_typing.final
+class Overlap(_message.Message):
+    """Something of the host's that lies in one of the mesh's networks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    IS_WARNING_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    """The network, as CIDR."""
+    what: _builtins.str
+    """What it is, as the rest of a sentence about the network."""
+    is_warning: _builtins.bool
+    """Whether the mesh's network stays as it is nevertheless."""
+    def __init__(
+        self,
+        *,
+        network: _builtins.str = ...,
+        what: _builtins.str = ...,
+        is_warning: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_warning", b"is_warning", "network", b"network", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Overlap: _TypeAlias = Overlap  # noqa: Y015
 
 @_typing.final
 class Identity(_message.Message):

@@ -26,6 +26,7 @@ from wgmesh.core.model import (
     Identity,
     ObservedDevice,
     ObservedPeer,
+    Overlap,
     PeerFailure,
     RefusedRoute,
 )
@@ -115,6 +116,13 @@ def observed_device_to_proto(device: ObservedDevice | None) -> device_pb2.Observ
         mtu=device.mtu,
         peers=[observed_peer_to_proto(peer) for peer in device.peers],
         routes=texts(device.routes),
+        mesh_routes=texts(device.mesh_routes),
+        overlaps=[
+            device_pb2.Overlap(network=str(each.network), what=each.what, is_warning=each.is_warning)
+            for each in device.overlaps
+        ],
+        guard=device.guard,
+        guard_problem=device.guard_problem,
     )
 
 
@@ -128,6 +136,10 @@ def observed_device_from_proto(message: device_pb2.ObservedDevice) -> ObservedDe
         mtu=message.mtu,
         peers=tuple(observed_peer_from_proto(peer) for peer in message.peers),
         routes=frozenset(network(each) for each in message.routes),
+        mesh_routes=frozenset(network(each) for each in message.mesh_routes),
+        overlaps=tuple(Overlap(network(each.network), each.what, each.is_warning) for each in message.overlaps),
+        guard=tuple(message.guard),
+        guard_problem=message.guard_problem,
     )
 
 

@@ -28,6 +28,9 @@ _KINDS = {
     ActionKind.REMOVE_PEER: device_pb2.PlannedAction.KIND_REMOVE_PEER,
     ActionKind.ADD_ROUTE: device_pb2.PlannedAction.KIND_ADD_ROUTE,
     ActionKind.REMOVE_ROUTE: device_pb2.PlannedAction.KIND_REMOVE_ROUTE,
+    ActionKind.ADD_MESH_ROUTE: device_pb2.PlannedAction.KIND_ADD_MESH_ROUTE,
+    ActionKind.REMOVE_MESH_ROUTE: device_pb2.PlannedAction.KIND_REMOVE_MESH_ROUTE,
+    ActionKind.SET_GUARD: device_pb2.PlannedAction.KIND_SET_GUARD,
 }
 _KIND_VALUES = {number: kind for kind, number in _KINDS.items()}
 

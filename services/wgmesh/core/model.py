@@ -323,14 +323,43 @@ class DesiredPeer:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """Something of the host's that lies in one of the mesh's networks. `what` completes a sentence about `network`.
+
+    With `is_warning` the mesh's network stays as it is: whether that does harm, only the operator can know.
+    """
+
+    network: IPNetwork
+    what: str
+    is_warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The host's firewall rules for mesh addresses: on the wire outside the tunnel there are none.
+
+    `networks` are the mesh's, `spared` the parts of them that belong to the host, `addresses` this node's own.
+    """
+
+    networks: tuple[IPNetwork, ...] = ()
+    spared: tuple[IPNetwork, ...] = ()
+    addresses: tuple[IPAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredDevice:
-    """The device as it should be."""
+    """The device as it should be.
+
+    `mesh_routes` and `guard` are the wireguard process's own to decide: it alone sees what the host has.
+    """
 
     addresses: tuple[IPInterface, ...]
     listen_port: int
     mtu: int
     reserved_ports: frozenset[int] = frozenset()
     peers: tuple[DesiredPeer, ...] = ()
+    mesh_routes: frozenset[IPNetwork] = frozenset()
+    guard: Guard = Guard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +378,11 @@ class ObservedPeer:
 
 @dataclass(frozen=True, slots=True)
 class ObservedDevice:
-    """The device as it is."""
+    """The device as it is, and what the host has beside it.
+
+    `routes` are those on behalf of peers, `mesh_routes` those to the mesh itself. `guard` names the firewall rules in
+    their order, and `guard_problem` says in one sentence why there can be none.
+    """
 
     name: str
     backend: str
@@ -359,6 +392,10 @@ class ObservedDevice:
     peers: tuple[ObservedPeer, ...] = ()
     routes: frozenset[IPNetwork] = frozenset()
     up: bool = True  # administratively up; a device that is down carries nothing
+    mesh_routes: frozenset[IPNetwork] = frozenset()
+    overlaps: tuple[Overlap, ...] = ()
+    guard: tuple[str, ...] = ()
+    guard_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +458,9 @@ class ActionKind(StrEnum):
     REMOVE_PEER = "remove-peer"
     ADD_ROUTE = "add-route"
     REMOVE_ROUTE = "remove-route"
+    ADD_MESH_ROUTE = "add-mesh-route"
+    REMOVE_MESH_ROUTE = "remove-mesh-route"
+    SET_GUARD = "set-guard"
 
 
 @dataclass(frozen=True, slots=True)

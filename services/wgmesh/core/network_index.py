@@ -51,6 +51,11 @@ def host_network(address: IPAddress) -> IPNetwork:
     return ipaddress.ip_network((address, address.max_prefixlen))
 
 
+def is_host(network: IPNetwork) -> bool:
+    """Whether a network is one address."""
+    return network.prefixlen == network.max_prefixlen
+
+
 def owner_network(address: IPAddress) -> IPNetwork:
     """The part of the network that one owner has: of IPv6 a whole /64, all of which a single host may use."""
     return host_network(address) if address.version == 4 else ipaddress.ip_network((address, 64), strict=False)

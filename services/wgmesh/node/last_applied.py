@@ -63,7 +63,8 @@ def shape(device: ObservedDevice | None) -> object:
     if device is None:
         return None
     peers = frozenset((peer.public_key, peer.allowed_ips, peer.persistent_keepalive_s) for peer in device.peers)
-    return (device.listen_port, frozenset(device.addresses), device.mtu, device.routes, peers)
+    host = (device.mesh_routes, device.overlaps, device.guard, device.guard_problem)
+    return (device.listen_port, frozenset(device.addresses), device.mtu, device.routes, peers, host)
 
 
 def _keys(proofs: tuple[PeerProof, ...]) -> frozenset[PublicKey]:

@@ -14,6 +14,7 @@ from wgmesh.core.errors import InvalidInput, NotFound, PeerNotFound
 from wgmesh.core.model import ApplyOutcome, Ban, IPNetwork, ObservedPeer, Path, Peer, PublicKey, RefusedRoute
 from wgmesh.node.addresses import Contest
 from wgmesh.node.composition import Composition, World, path_word
+from wgmesh.node.host_warnings import host_warnings
 from wgmesh.node.liveness import Liveness, Verdict
 from wgmesh.node.settings import NodeSettings
 from wgmesh.v1 import node_service_pb2 as node_pb2
@@ -229,6 +230,7 @@ def warnings(settings: NodeSettings, picture: Picture) -> list[node_pb2.Warning]
     found = []
     if picture.problem:
         found.append(node_pb2.Warning(code="device-unavailable", text=picture.problem))
+    found += host_warnings(world.device, composition.addresses)
     if not settings.secret.is_known_version:
         found.append(
             node_pb2.Warning(

@@ -13,20 +13,24 @@ LINK_GROUP = 0x1
 IPV4_ADDRESS_GROUP = 0x10
 IPV6_ADDRESS_GROUP = 0x100
 
+# what routing follows beside them
+ROUTING_GROUPS = 0x40 | 0x80 | 0x400 | 1 << 18  # IPv4 routes and rules, IPv6 routes and rules
+
 SETTLE_S = 0.05  # an interface that comes up sends a handful of messages at once
 
 
 class LinkChanges:
     """A subscription to rtnetlink, open while the context is. Opening it raises OSError. Needs a running event loop."""
 
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
+    def __init__(self, groups: int = 0, changed: asyncio.Event | None = None) -> None:
+        """`groups` are told of beside links and addresses. `changed` may be set by others, who see something else."""
+        self._changed = changed or asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
         try:
-            self._socket.bind((0, LINK_GROUP | IPV4_ADDRESS_GROUP | IPV6_ADDRESS_GROUP))
+            self._socket.bind((0, LINK_GROUP | IPV4_ADDRESS_GROUP | IPV6_ADDRESS_GROUP | groups))
         except OSError:
             self._socket.close()
             raise

@@ -6,19 +6,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from wgmesh.core.errors import DeviceUnavailable
-from wgmesh.core.model import IPAddress, IPInterface, IPNetwork, ObservedDevice, ObservedPeer, PublicKey
+from wgmesh.core.model import IPAddress, IPInterface, IPNetwork, ObservedDevice, ObservedPeer, Overlap, PublicKey
 from wgmesh.sim.tunnel import Tunnel, TunnelPeer
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
+from wgmesh.wireguard.guard import names
 from wgmesh.wireguard.plan import (
     Action,
     AddAddress,
+    AddMeshRoute,
     AddRoute,
     BringUp,
     CreateDevice,
     RemoveAddress,
     RemoveDevice,
+    RemoveMeshRoute,
     RemovePeer,
     RemoveRoute,
+    SetGuard,
     SetListenPort,
     SetMtu,
     SetPeer,
@@ -43,6 +47,9 @@ class MemoryDevice(ABC):
         self.mtu = 0
         self.addresses: list[IPInterface] = []
         self.routes: set[IPNetwork] = set()
+        self.mesh_routes: set[IPNetwork] = set()
+        self.guard: tuple[str, ...] = ()
+        self.overlapping: tuple[Overlap, ...] = ()
         self.foreign = foreign or ForeignRoutes()
 
     @abstractmethod
@@ -70,6 +77,9 @@ class MemoryDevice(ABC):
             peers=tuple(self.observed_peers()),
             routes=frozenset(self.routes),
             up=self.up,
+            mesh_routes=frozenset(self.mesh_routes),
+            overlaps=self.overlapping,
+            guard=self.guard,
         )
 
     async def observe(self) -> ObservedDevice | None:
@@ -81,6 +91,9 @@ class MemoryDevice(ABC):
     async def foreign_routes(self) -> ForeignRoutes:
         return self.foreign
 
+    async def overlaps(self) -> tuple[Overlap, ...]:
+        return self.overlapping
+
     async def busy_ports(self) -> frozenset[int]:
         return frozenset({self.listen_port} if self.up else ())
 
@@ -89,14 +102,14 @@ class MemoryDevice(ABC):
 
     def do(self, action: Action) -> None:  # noqa: C901 - one flat table of actions
         """Carries out an action. Raises DeviceUnavailable where there is no device."""
-        if not self.exists and not isinstance(action, CreateDevice):
+        if not self.exists and not isinstance(action, CreateDevice | SetGuard):
             raise DeviceUnavailable("There is no device; create it first.")
         match action:
             case CreateDevice():
                 self.exists = True
             case RemoveDevice():
                 self.exists, self.up, self.listen_port = False, False, 0
-                self.addresses, self.routes = [], set()
+                self.addresses, self.routes, self.mesh_routes = [], set(), set()
                 for peer in tuple(self.observed_peers()):
                     self.remove_peer(peer.public_key)
             case SetMtu(mtu):
@@ -119,6 +132,14 @@ class MemoryDevice(ABC):
                 self.routes.add(network)
             case RemoveRoute(network):
                 self.routes.remove(network)
+            case AddMeshRoute(network):
+                if not self.up:
+                    raise DeviceUnavailable("The interface is down.")
+                self.mesh_routes.add(network)
+            case RemoveMeshRoute(network):
+                self.mesh_routes.remove(network)
+            case SetGuard(guard):
+                self.guard = names(guard)
 
 
 class SimDevice(MemoryDevice):
@@ -134,7 +155,7 @@ class SimDevice(MemoryDevice):
 
     def routes_to(self, address: IPAddress) -> bool:
         """Whether the host sends packets for this address into the tunnel."""
-        networks = {*self.routes, *(interface.network for interface in self.addresses)}
+        networks = self.routes | self.mesh_routes
         return any(network.version == address.version and address in network for network in networks)
 
     def own_address(self, version: int) -> IPAddress | None:

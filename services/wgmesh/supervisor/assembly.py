@@ -139,6 +139,7 @@ def _wireguard(settings: MeshSettings, layout: MeshLayout) -> WireGuardSettings:
         accept_routes=settings.accept_routes,
         listen_port=settings.listen_port,
         mtu=settings.mtu,
+        is_mesh_named=settings.mesh_subnet is not None,
     )
     return WireGuardSettings(settings.interface, settings.state_dir, limits, settings.keep_interface)
 

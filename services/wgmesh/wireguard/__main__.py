@@ -8,6 +8,7 @@ from wgmesh.runtime.service import Shell
 from wgmesh.v1.wireguard_service_pb2_grpc import add_WireGuardServiceServicer_to_server
 from wgmesh.wireguard.io.backend import open_device
 from wgmesh.wireguard.io.controller import DeviceController
+from wgmesh.wireguard.io.host_watch import follow_host
 from wgmesh.wireguard.io.identity_store import IdentityStore
 from wgmesh.wireguard.io.own_addresses import follow_own_addresses
 from wgmesh.wireguard.io.watcher import watch
@@ -22,11 +23,14 @@ async def main(shell: Shell, settings: WireGuardSettings) -> None:
     """
     store = IdentityStore(settings.state_dir, settings.interface)
     identity = store.load_or_create()
-    async with open_device(settings.interface, identity.private_key, settings.state_dir) as device:
+    mesh = settings.limits.mesh
+    async with open_device(settings.interface, identity.private_key, mesh, settings.state_dir) as device:
         controller = DeviceController(device, store, identity, settings.limits, shell.log)
         await device.require_support()
         # Before serving: an interface that is not ours ends the service here, with the reason.
         await controller.look(full=True)
+        if controller.snapshots.value.device is None:
+            await controller.refuse_to_overlap()
         servicer = WireGuardServicer(controller, identity.private_key)
         async with (
             shell.serve(lambda server: add_WireGuardServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
@@ -34,6 +38,7 @@ async def main(shell: Shell, settings: WireGuardSettings) -> None:
         ):
             work = [
                 tasks.create_task(watch(controller, shell.log)),
+                tasks.create_task(follow_host(settings.interface, controller, shell.log)),
                 tasks.create_task(follow_own_addresses(settings.interface, controller.forget_sources, shell.log)),
             ]
             await shell.stopping.wait()

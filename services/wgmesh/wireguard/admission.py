@@ -49,18 +49,24 @@ class ForeignRoute:
     network: IPNetwork
     interface: str
     connected: bool = False
+    index: int = 0
+    """The kernel's number of the interface."""
+    is_mesh: bool = False
+    """Whether a node of another mesh on this host has set it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignRoutes:
     """All routes of the host that are not ours, as looked at a moment ago, and the addresses that the host lives by.
 
+    `routes` are those of the tables that a rule leads to. `addresses` are the host's own, as routes to itself.
     `gateways` are the next hops of the routes, of all tables; `resolvers` are the name servers that the host asks.
     """
 
     routes: tuple[ForeignRoute, ...] = ()
     gateways: frozenset[IPAddress] = frozenset()
     resolvers: frozenset[IPAddress] = frozenset()
+    addresses: tuple[ForeignRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from wgmesh.core.errors import DeviceUnavailable
 from wgmesh.core.keys.private_key import PrivateKey
-from wgmesh.core.model import ObservedDevice, ObservedPeer, PublicKey
+from wgmesh.core.model import ObservedDevice, ObservedPeer, Overlap, PublicKey
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.plan import Action, SetPeer
 
@@ -65,10 +65,13 @@ class Device(Protocol):
         """Looks at WireGuard's own part alone and takes link, addresses and routes from `last`."""
 
     async def foreign_routes(self) -> ForeignRoutes:
-        """Returns the routes of the main table that are not ours and do not go through our interface.
+        """Returns the routes that are not ours and do not go through our interface, of all tables that rules lead to.
 
-        With them come the next hops of all tables, and the name servers of this host.
+        With them come the host's own addresses, the next hops of all tables, and the name servers of this host.
         """
+
+    async def overlaps(self) -> tuple[Overlap, ...]:
+        """Returns what the host has in the mesh's networks, where there is no device that could tell."""
 
     async def busy_ports(self) -> frozenset[int]:
         """Returns the UDP ports that are taken now, ours among them."""

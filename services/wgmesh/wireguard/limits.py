@@ -35,12 +35,16 @@ USUAL_KEEPALIVE_S = 25
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one device. `mesh` are the networks of the mesh, one for each family at most."""
+    """The limits of one device. `mesh` are the networks of the mesh, one for each family at most.
+
+    `is_mesh_named`: the operator has chosen the IPv4 one, so that it does not just follow from the secret.
+    """
 
     mesh: tuple[IPNetwork, ...]
     accept_routes: tuple[IPNetwork, ...]
     listen_port: int
     mtu: int
+    is_mesh_named: bool = False
 
     @property
     def named(self) -> frozenset[IPNetwork]:

@@ -9,6 +9,7 @@ Rules that are easy to miss:
 - Removals come before additions, and peers that lose networks before peers that gain some: giving an allowed IP to one
   peer silently takes it from another.
 - The target must be admitted: no network with two owners.
+- The firewall rules come before the addresses, so that no address is ever without them, and go after the device.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from wgmesh.core.model import (
     DesiredDevice,
     DesiredPeer,
     Endpoint,
+    Guard,
     IPInterface,
     IPNetwork,
     ObservedDevice,
@@ -28,6 +30,7 @@ from wgmesh.core.model import (
     PublicKey,
 )
 from wgmesh.core.wireguard_times import REJECT_AFTER_S
+from wgmesh.wireguard import guard
 
 _NOTHING = ObservedDevice(name="", backend="", listen_port=0, up=False)  # what there is before the device is created
 
@@ -144,6 +147,39 @@ class AddRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveMeshRoute:
+    """Stop routing one of the mesh's networks, or a part of it, into the tunnel."""
+
+    network: IPNetwork
+
+    def describe(self) -> str:
+        return f"remove route {self.network} to the mesh"
+
+
+@dataclass(frozen=True, slots=True)
+class AddMeshRoute:
+    """Route one of the mesh's networks, or a part of it, into the tunnel."""
+
+    network: IPNetwork
+
+    def describe(self) -> str:
+        return f"add route {self.network} to the mesh"
+
+
+@dataclass(frozen=True, slots=True)
+class SetGuard:
+    """Set the firewall rules for mesh addresses, all at once. A guard of nothing removes them."""
+
+    guard: Guard
+
+    def describe(self) -> str:
+        if not self.guard.networks:
+            return "remove the firewall rules"
+        spared = f" without {', '.join(map(str, self.guard.spared))}" if self.guard.spared else ""
+        return f"guard {', '.join(map(str, self.guard.networks))}{spared} by firewall rules"
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveDevice:
     """Remove the interface with all it has: peers, addresses and routes go with it."""
 
@@ -162,6 +198,9 @@ Step = (
     | SetPeer
     | RemoveRoute
     | AddRoute
+    | RemoveMeshRoute
+    | AddMeshRoute
+    | SetGuard
 )
 Action = Step | RemoveDevice
 
@@ -173,17 +212,22 @@ def plan(target: DesiredDevice, observed: ObservedDevice | None, now: float) -> 
     actions: list[Step] = [] if observed else [CreateDevice()]
     routes = {network: peer.public_key for peer in target.peers for network in peer.routable_networks}
     actions += [RemoveRoute(network) for network in in_order(current.routes - routes.keys())]
+    if guard.names(target.guard) != current.guard:
+        actions.append(SetGuard(target.guard))
     actions += _plan_link(target, current)
     actions += _plan_peers(target, current, now)
     # A link that is brought up has lost its routes: what was observed on a link that is down does not count.
-    present = current.routes if current.up else frozenset()
+    present, laid = (current.routes, current.mesh_routes) if current.up else (frozenset(), frozenset())
+    actions += [AddMeshRoute(network) for network in in_order(target.mesh_routes - laid)]
+    # Only now: the parts and the whole can be there side by side, and no packet to a member finds neither.
+    actions += [RemoveMeshRoute(network) for network in in_order(laid - target.mesh_routes)]
     actions += [AddRoute(network, routes[network]) for network in in_order(routes.keys() - present)]
     return tuple(actions)
 
 
 def plan_removal(observed: ObservedDevice | None) -> tuple[Action, ...]:
-    """Returns what leaves nothing behind."""
-    return (RemoveDevice(),) if observed else ()
+    """Returns what leaves nothing behind. The rules go last, and also where somebody has removed the device."""
+    return (RemoveDevice(), SetGuard(Guard())) if observed else (SetGuard(Guard()),)
 
 
 def is_live(peer: ObservedPeer, now: float) -> bool:

@@ -19,18 +19,23 @@ from wgmesh.core.model import (
 )
 from wgmesh.wireguard.plan import (
     AddAddress,
+    AddMeshRoute,
     AddRoute,
     BringUp,
     CreateDevice,
     RemoveAddress,
+    RemoveMeshRoute,
     RemovePeer,
     RemoveRoute,
+    SetGuard,
     SetListenPort,
     SetMtu,
     SetPeer,
     Step,
     in_order,
 )
+
+RoutingStep = AddRoute | RemoveRoute | AddMeshRoute | RemoveMeshRoute
 
 NAMED_NETWORKS_MAX = 4  # a reason stays a sentence: a peer may have 256 networks, and the step itself names them all
 
@@ -69,7 +74,7 @@ class Reasons:
     def explained(self, step: Step) -> PlannedAction:
         """The step in words, with its reason."""
         key = step.public_key if isinstance(step, SetPeer | RemovePeer | AddRoute) else None
-        network = step.network if isinstance(step, AddRoute | RemoveRoute) else None
+        network = step.network if isinstance(step, RoutingStep) else None
         return PlannedAction(_kind(step), step.describe(), self._why(step), key, network=network)
 
     def _why(self, step: Step) -> str:  # noqa: C901 - one flat table of steps
@@ -94,6 +99,12 @@ class Reasons:
                 return self._why_unwanted(network)
             case AddRoute(network, key):
                 return f"Peer {key.short} advertises it, and {self._why_unrouted(network)}."
+            case AddMeshRoute():
+                return "The host does not route it into the tunnel." if self._observed else _NEW
+            case RemoveMeshRoute():
+                return "It holds what this host has itself, or is no part of the mesh."
+            case SetGuard():
+                return self._why_guard()
         assert_never(step)
 
     def _why_port(self, port: int) -> Iterable[str]:
@@ -128,6 +139,11 @@ class Reasons:
             return f"Peer {key.short}, which advertises it, is left out once."
         return "No peer that the node wants has it."
 
+    def _why_guard(self) -> str:
+        if self._observed is None or not self._observed.guard:
+            return "Nothing keeps mesh addresses from being used outside the tunnel."
+        return "The rules that are there are others."
+
     def _why_unproven(self, handshake_at: float | None) -> str:
         if handshake_at is None:
             return "no handshake has ever proven that"
@@ -160,6 +176,9 @@ _KINDS: dict[type[Step], ActionKind] = {
     RemovePeer: ActionKind.REMOVE_PEER,
     AddRoute: ActionKind.ADD_ROUTE,
     RemoveRoute: ActionKind.REMOVE_ROUTE,
+    AddMeshRoute: ActionKind.ADD_MESH_ROUTE,
+    RemoveMeshRoute: ActionKind.REMOVE_MESH_ROUTE,
+    SetGuard: ActionKind.SET_GUARD,
 }
 
 

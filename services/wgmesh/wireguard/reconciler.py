@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from wgmesh.core.errors import MeshError, NotSupported
+from wgmesh.core.errors import InvalidSetting, MeshError, NotSupported
 from wgmesh.core.model import (
     ApplyOutcome,
     DesiredDevice,
@@ -18,6 +19,7 @@ from wgmesh.core.model import (
 from wgmesh.wireguard.admission import ForeignRoutes, admit
 from wgmesh.wireguard.device import KERNEL, Device, DeviceGone, PortBusy
 from wgmesh.wireguard.limits import Limits, limit
+from wgmesh.wireguard.overlaps import refusal, stepped_aside
 from wgmesh.wireguard.plan import (
     Action,
     AddRoute,
@@ -114,10 +116,21 @@ class Reconciler:
             if peer.endpoint is not None:
                 await self._device.apply(SetPeer(peer.public_key, endpoint=peer.endpoint))
 
+    async def refuse_to_overlap(self) -> None:
+        """Raises InvalidSetting where the host uses the mesh's networks already and there is no device yet.
+
+        A device of an earlier life is at work: it steps aside instead.
+        """
+        found = await self._device.overlaps()
+        problem = refusal(found, self._limits.mesh, self._limits.is_mesh_named)
+        if problem:
+            raise InvalidSetting("--mesh-subnet", problem)
+
     async def remove(self) -> None:
-        """Removes the device with all it has, if it exists. Raises like Device."""
+        """Removes the device with all it has, if it exists, and its firewall rules. Raises like Device."""
         for action in plan_removal(await self._device.observe()):
-            await self._device.apply(action)
+            with suppress(NotSupported):  # a host that has no firewall rules has none of ours
+                await self._device.apply(action)
 
     async def _decide(self, desired: DesiredDevice, observed: ObservedDevice | None, now: float) -> _Decision:
         failures = tuple(
@@ -131,14 +144,16 @@ class Reconciler:
         routes_wanted = any(peer.routable_networks for peer in desired.peers)
         foreign = await self._device.foreign_routes() if routes_wanted else ForeignRoutes()
         admitted = admit(desired, observed, foreign, self._limits.named)
+        found = observed.overlaps if observed else await self._device.overlaps()
+        stepped, given_up = stepped_aside(admitted.target, self._limits.mesh, found)
         current = observed.listen_port if observed else 0
         busy = frozenset[int]() if current == desired.listen_port else await self._device.busy_ports()
         ports = candidate_ports(desired.listen_port, current, self.stored_port, busy, desired.reserved_ports)
-        target = replace(admitted.target, listen_port=next(ports))
+        target = replace(stepped, listen_port=next(ports))
         return _Decision(
             target,
             plan(target, observed, now),
-            limited.refused + admitted.refused,
+            limited.refused + admitted.refused + given_up,
             failures + limited.failures,
             limited.remarks,
             ports,

@@ -52,7 +52,9 @@ class FakeDevice(MemoryDevice):
         if observed is None:
             return cls()
         peers = {peer.public_key: peer for peer in observed.peers}
-        return cls(True, observed.up, observed.listen_port, observed.mtu, observed.addresses, peers, observed.routes)
+        device = cls(True, observed.up, observed.listen_port, observed.mtu, observed.addresses, peers, observed.routes)
+        device.mesh_routes, device.guard = set(observed.mesh_routes), observed.guard
+        return device
 
     def do(self, action: Action) -> None:
         fault = self.faults(action)

@@ -53,7 +53,7 @@ def apply(node: Node, private_key: PrivateKey, device: DesiredDevice, stored_por
     """One life of the service: opens the device, applies once, and lets go of it."""
 
     async def body() -> Turn:
-        async with open_device("wg0", private_key, node.state) as real:
+        async with open_device("wg0", private_key, LIMITS.mesh, node.state) as real:
             return await Reconciler(real, private_key.public_key, stored_port, LIMITS).turn(device, time.time())
 
     return node.run(body)
@@ -61,7 +61,7 @@ def apply(node: Node, private_key: PrivateKey, device: DesiredDevice, stored_por
 
 def observe(node: Node, private_key: PrivateKey) -> ObservedDevice | None:
     async def body() -> ObservedDevice | None:
-        async with open_device("wg0", private_key, node.state) as real:
+        async with open_device("wg0", private_key, LIMITS.mesh, node.state) as real:
             return await real.observe()
 
     return node.run(body)

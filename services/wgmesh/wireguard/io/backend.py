@@ -5,30 +5,37 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from wgmesh.core.errors import AlreadyRunning, DeviceUnavailable, MeshError, NotSupported, PermissionDenied
 from wgmesh.core.keys.private_key import PrivateKey
-from wgmesh.core.model import ObservedDevice
+from wgmesh.core.model import Guard, IPNetwork, ObservedDevice, ObservedPeer, Overlap
+from wgmesh.core.network_index import is_host
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone, Tunnel, TunnelState
+from wgmesh.wireguard.guard import rules
 from wgmesh.wireguard.io.kernel import open_kernel_tunnel
-from wgmesh.wireguard.io.netlink import Link, Links, open_links
+from wgmesh.wireguard.io.netfilter import GuardTable
+from wgmesh.wireguard.io.netlink import Link, Links, Routes, open_links
 from wgmesh.wireguard.io.resolvers import Resolvers
 from wgmesh.wireguard.io.userspace import open_userspace_tunnel, program_path, socket_path, start_program
+from wgmesh.wireguard.overlaps import Standing, overlaps
 from wgmesh.wireguard.plan import (
     Action,
     AddAddress,
+    AddMeshRoute,
     AddRoute,
     BringUp,
     CreateDevice,
     RemoveAddress,
     RemoveDevice,
+    RemoveMeshRoute,
     RemovePeer,
     RemoveRoute,
+    SetGuard,
     SetListenPort,
     SetMtu,
     SetPeer,
@@ -45,8 +52,14 @@ STOP_POLL_S = 0.01
 class LinuxDevice:
     """See Device. `birth_mark` is a file that exists while an interface is created and has no key yet."""
 
-    def __init__(self, interface: str, private_key: PrivateKey, links: Links, birth_mark: Path) -> None:
+    def __init__(
+        self, interface: str, private_key: PrivateKey, mesh: tuple[IPNetwork, ...], links: Links, birth_mark: Path
+    ) -> None:
+        """`mesh` are the mesh's networks."""
         self._interface = interface
+        self._mesh = mesh
+        self._guard = GuardTable(interface)
+        self._guard_problem = ""
         self._private_key = private_key
         self._public_key = private_key.public_key
         self._links = links
@@ -67,6 +80,8 @@ class LinuxDevice:
         state = await tunnel.read()
         self._require_ours(state)
         self._link = link
+        routes = await self._routes(link.index)
+        standing = Standing(link.index, routes.mesh)
         return ObservedDevice(
             name=self._interface,
             backend=tunnel.name,
@@ -74,8 +89,12 @@ class LinuxDevice:
             addresses=await self._links.addresses(link.index),
             mtu=link.mtu,
             peers=state.peers,
-            routes=await self._links.own_routes(link.index),
+            routes=routes.own,
             up=link.up,
+            mesh_routes=routes.mesh,
+            overlaps=overlaps(self._mesh, _without_members(routes.foreign, state.peers), standing),
+            guard=self._guard_names(),
+            guard_problem=self._guard_problem,
         )
 
     async def refresh(self, last: ObservedDevice) -> ObservedDevice | None:
@@ -91,8 +110,10 @@ class LinuxDevice:
 
     async def foreign_routes(self) -> ForeignRoutes:
         link = await self._links.find(self._interface)
-        foreign = await self._links.foreign_routes(link.index if link else None)
-        return replace(foreign, resolvers=self._resolvers.addresses())
+        return (await self._routes(link.index if link else None)).foreign
+
+    async def overlaps(self) -> tuple[Overlap, ...]:
+        return overlaps(self._mesh, await self.foreign_routes(), Standing())
 
     async def busy_ports(self) -> frozenset[int]:
         try:
@@ -112,6 +133,8 @@ class LinuxDevice:
                 await self._ours().remove_peer(public_key)
             case SetListenPort(port):
                 await self._ours().set_listen_port(port)
+            case SetGuard(guard):
+                self._set_guard(guard)
             case _:
                 await self._apply_to_link(action, self._index())
 
@@ -124,8 +147,11 @@ class LinuxDevice:
             program_path()
 
     async def sweep(self) -> None:
-        """Removes an interface that an earlier life of ours created and was killed before it got a key."""
+        """Removes what an earlier life left: an interface that never got its key, rules whose interface is gone."""
         link = await self._links.find(self._interface)
+        if link is None:
+            with suppress(NotSupported):
+                self._guard.replace(())
         if link is not None and self._is_marked():
             tunnel = await self._tunnel_of(link)
             if (await tunnel.read()).public_key is None:
@@ -151,6 +177,29 @@ class LinuxDevice:
                 await self._links.add_route(index, network)
             case RemoveRoute(network):
                 await self._links.remove_route(index, network)
+            case AddMeshRoute(network):
+                await self._links.add_mesh_route(index, network)
+            case RemoveMeshRoute(network):
+                await self._links.remove_mesh_route(index, network)
+
+    async def _routes(self, index: int | None) -> Routes:
+        routes = await self._links.routes(index, self._mesh)
+        return replace(routes, foreign=replace(routes.foreign, resolvers=self._resolvers.addresses()))
+
+    def _guard_names(self) -> tuple[str, ...]:
+        try:
+            return self._guard.names()
+        except NotSupported as error:
+            self._guard_problem = str(error)
+            return ()
+
+    def _set_guard(self, guard: Guard) -> None:
+        try:
+            self._guard.replace(rules(guard, self._interface))
+        except MeshError as error:
+            self._guard_problem = str(error)
+            raise
+        self._guard_problem = ""
 
     async def _create(self) -> None:
         self._mark_birth()
@@ -283,11 +332,22 @@ class LinuxDevice:
             ) from None
 
 
+def _without_members(foreign: ForeignRoutes, peers: Iterable[ObservedPeer]) -> ForeignRoutes:
+    """What is foreign, without the name servers that are members of the mesh."""
+    members = {network.network_address for peer in peers for network in peer.allowed_ips if is_host(network)}
+    return replace(foreign, resolvers=foreign.resolvers - members)
+
+
 @asynccontextmanager
-async def open_device(interface: str, private_key: PrivateKey, state_dir: Path) -> AsyncIterator[LinuxDevice]:
-    """Opens the device `interface`, which need not exist yet. Leaving the context leaves the device as it is."""
+async def open_device(
+    interface: str, private_key: PrivateKey, mesh: tuple[IPNetwork, ...], state_dir: Path
+) -> AsyncIterator[LinuxDevice]:
+    """Opens the device `interface`, which need not exist yet. Leaving the context leaves the device as it is.
+
+    `mesh` are the mesh's networks.
+    """
     async with open_links() as links:
-        device = LinuxDevice(interface, private_key, links, state_dir / f"{interface}.creating")
+        device = LinuxDevice(interface, private_key, mesh, links, state_dir / f"{interface}.creating")
         try:
             await device.sweep()
             yield device

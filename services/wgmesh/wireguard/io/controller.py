@@ -64,6 +64,11 @@ class DeviceController:
         self._say(outcome, turn.skipped)
         return outcome
 
+    async def refuse_to_overlap(self) -> None:
+        """Raises InvalidSetting where the mesh's networks would be laid over what the host uses already."""
+        async with self._turn:
+            await self._reconciler.refuse_to_overlap()
+
     async def preview(self, desired: DesiredDevice) -> DevicePlan:
         """Says what `apply` would do, and why. What it sees of the device is not published, so it starts no turn."""
         async with self._turn:

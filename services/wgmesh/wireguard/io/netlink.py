@@ -6,7 +6,7 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,14 +21,21 @@ from wgmesh.wireguard.device import DeviceGone
 # 186 (FRR's bgp) to 192; nothing known uses the numbers in between.
 ROUTE_PROTOCOL = 157
 
-_ANY_TABLE = 0  # rtnetlink(7), RT_TABLE_UNSPEC
+# What somebody else adds later for the same network wins at once, before anybody has noticed it: network managers give
+# metrics up to some thousands, and 20000 more to what has no connection to the Internet.
+MESH_METRIC = 30000
+
 _MAIN_TABLE = 254  # rtnetlink(7), RT_TABLE_MAIN
+_LOCAL_TABLE = 255  # rtnetlink(7), RT_TABLE_LOCAL: the host's own addresses
+_TO_TABLE = 1  # linux/fib_rules.h, FR_ACT_TO_TBL
+_NO_PREFIX_ROUTE = 0x200  # linux/if_addr.h, IFA_F_NOPREFIXROUTE
 _KERNEL_PROTOCOL = 2  # rtnetlink(7), RTPROT_KERNEL: routes that come with an address
 _UP = 0x1  # netdevice(7), IFF_UP
 _SCOPE_LINK = 253
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _ROUTE_TYPES = {6: "a blackhole route", 7: "an unreachable route", 8: "a prohibiting route", 9: "a throw route"}
 _UNICAST = 1
+_LOCAL = 2
 _LINK_LOCAL = ipaddress.ip_network("fe80::/10")
 
 
@@ -40,6 +47,15 @@ class Link:
     kind: str
     mtu: int
     up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """All routes of the host: ours on behalf of peers, ours to the mesh, and those of others."""
+
+    own: frozenset[IPNetwork]
+    mesh: frozenset[IPNetwork]
+    foreign: ForeignRoutes
 
 
 class Links:
@@ -72,32 +88,31 @@ class Links:
                     found.add(address)
         return tuple(sorted(found, key=lambda address: (address.version, int(address.ip))))
 
-    async def own_routes(self, index: int) -> frozenset[IPNetwork]:
-        """Returns the networks that we routed through the interface."""
-        return frozenset(
-            [
-                _destination(message)
-                async for message in self._routes(_MAIN_TABLE)
-                if message.get_attr("RTA_OIF") == index and message.get("proto") == ROUTE_PROTOCOL
-            ]
-        )
+    async def routes(self, index: int | None, mesh: Sequence[IPNetwork]) -> Routes:
+        """Returns all routes. `index` is our interface, None while there is none; `mesh` the mesh's networks.
 
-    async def foreign_routes(self, index: int | None) -> ForeignRoutes:
-        """Returns the routes of the main table but those through the interface `index`, and the gateways of all."""
-        names = await self._names()
+        A route of the kernel's to the mesh through our interface is ours too: it came with an address of ours.
+        """
+        tables = await self._reached_tables()
+        own: dict[bool, set[IPNetwork]] = {False: set(), True: set()}
         routes: list[ForeignRoute] = []
+        addresses: list[ForeignRoute] = []
         gateways: set[IPAddress] = set()
-        async for message in self._routes(_ANY_TABLE):
+        async for message in self._all_routes():
             gateways.update(_gateways(message, index))
-            if message.get_attr("RTA_TABLE") != _MAIN_TABLE:
+            table, kind = message.get_attr("RTA_TABLE"), message.get("type")
+            if table not in tables or (table == _LOCAL_TABLE) is not (kind == _LOCAL):
                 continue
+            network = _destination(message)
             for interface in _interfaces(message):
-                if interface == index:
-                    continue
-                name = names.get(interface, f"interface {interface}") if interface else _type_name(message)
-                connected = bool(interface) and message.get("proto") == _KERNEL_PROTOCOL
-                routes.append(ForeignRoute(_destination(message), name, connected))
-        return ForeignRoutes(tuple(routes), frozenset(gateways))
+                if interface == index and table == _MAIN_TABLE:
+                    is_mesh = any(_lies_in(network, each) for each in mesh)
+                    if message.get("proto") == ROUTE_PROTOCOL or (is_mesh and message.get("proto") == _KERNEL_PROTOCOL):
+                        own[is_mesh].add(network)
+                elif interface != index:
+                    (addresses if kind == _LOCAL else routes).append(_foreign_route(message, network, interface))
+        foreign = ForeignRoutes(tuple(routes), frozenset(gateways), addresses=tuple(addresses))
+        return Routes(frozenset(own[False]), frozenset(own[True]), foreign)
 
     async def create_wireguard(self, name: str) -> None:
         """Creates a kernel WireGuard interface. Raises NotSupported where the kernel has none."""
@@ -133,8 +148,15 @@ class Links:
             await self._netlink.link("set", index=index, state="up")
 
     async def add_address(self, index: int, address: IPInterface) -> None:
+        """Adds it without the route to its network that the kernel would add: that route is a step of its own."""
         try:
-            await self._netlink.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+            await self._netlink.addr(
+                "add",
+                index=index,
+                address=str(address.ip),
+                prefixlen=address.network.prefixlen,
+                flags=_NO_PREFIX_ROUTE,
+            )
         except NetlinkError as error:
             if address.version == 6 and error.code == errno.EACCES:  # what disable_ipv6=1 leads to; EPERM is another
                 raise NotSupported(f"Could not add address {address}: IPv6 is switched off on this host.") from None
@@ -153,17 +175,37 @@ class Links:
         with translated(f"remove route {network}"):
             await self._netlink.route("del", **_route(index, network))
 
-    async def _routes(self, table: int) -> AsyncIterator[Any]:
-        for family in _FAMILIES:
-            chosen = {} if table == _ANY_TABLE else {"table": table}
-            with translated("read the routes"):
-                async for message in await self._netlink.get_routes(family=family, **chosen):
-                    if table in (_ANY_TABLE, message.get_attr("RTA_TABLE")):
-                        yield message
+    async def add_mesh_route(self, index: int, network: IPNetwork) -> None:
+        """Adds a route to the mesh, or to a part of it, that gives way to every other one."""
+        try:
+            await self._netlink.route("add", priority=MESH_METRIC, **_route(index, network))
+        except NetlinkError as error:
+            if network.version == 6 and error.code == errno.EACCES:  # what disable_ipv6=1 leads to; EPERM is another
+                raise NotSupported(f"Could not route {network}: IPv6 is switched off on this host.") from None
+            raise translate(error, f"route {network}") from None
 
-    async def _names(self) -> dict[int, str]:
-        with translated("read the interfaces"):
-            return {m.get("index"): m.get_attr("IFLA_IFNAME") async for m in await self._netlink.get_links()}
+    async def remove_mesh_route(self, index: int, network: IPNetwork) -> None:
+        """Removes it, also where it is the kernel's."""
+        route = _route(index, network)
+        del route["proto"]
+        with translated(f"remove route {network}"):
+            await self._netlink.route("del", **route)
+
+    async def _all_routes(self) -> AsyncIterator[Any]:
+        for family in _FAMILIES:
+            with translated("read the routes"):
+                async for message in await self._netlink.get_routes(family=family):
+                    yield message
+
+    async def _reached_tables(self) -> frozenset[int]:
+        """The tables that a rule leads to. Those of VRFs are worlds of their own, and no rule names them."""
+        tables = {_MAIN_TABLE, _LOCAL_TABLE}
+        for family in _FAMILIES:
+            with translated("read the routing rules"):
+                async for message in await self._netlink.get_rules(family=family):
+                    if message.get("action") == _TO_TABLE:
+                        tables.add(message.get_attr("FRA_TABLE") or message.get("table"))
+        return frozenset(tables)
 
 
 @asynccontextmanager
@@ -211,7 +253,7 @@ def _destination(message: Any) -> IPNetwork:
 
 def _interfaces(message: Any) -> tuple[int, ...]:
     """The interfaces a route goes through: several for a multipath route, 0 for one that goes nowhere."""
-    if message.get("type") != _UNICAST:
+    if message.get("type") not in (_UNICAST, _LOCAL):
         return (0,)
     hops = message.get_attr("RTA_MULTIPATH")
     if hops:
@@ -228,6 +270,23 @@ def _gateways(message: Any, index: int | None) -> Iterator[IPAddress]:
         text = hop.get_attr("RTA_GATEWAY") or (via["addr"] if via else None)
         if text and interface != index:
             yield ipaddress.ip_address(text)
+
+
+def _foreign_route(message: Any, network: IPNetwork, interface: int) -> ForeignRoute:
+    name = _interface_name(interface) if interface else _type_name(message)
+    connected = bool(interface) and message.get("proto") == _KERNEL_PROTOCOL
+    return ForeignRoute(network, name, connected, interface, message.get("proto") == ROUTE_PROTOCOL)
+
+
+def _interface_name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:  # it is gone meanwhile
+        return f"interface {index}"
+
+
+def _lies_in(inner: IPNetwork, outer: IPNetwork) -> bool:
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
 def _type_name(message: Any) -> str:
