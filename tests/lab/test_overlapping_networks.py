@@ -87,6 +87,9 @@ def test_of_two_meshes_with_one_network_on_a_host_the_second_is_refused(start_me
         second = MeshNode(a.host, new_secret(), *FLAGS, interface="wg1")
         assert second.start().wait(PATIENCE_S) == 1
         assert "10.77.0.0/16 belongs to another mesh of this host, on wg0" in second.running_process().output()
+        same = MeshNode(a.host, a.secret_file.read_text().strip(), *FLAGS, interface="wg2")
+        assert same.start().wait(PATIENCE_S) == 1
+        assert "belongs to another mesh of this host, on wg0" in same.running_process().output()
     assert ping.lost == []
     beside = MeshNode(a.host, new_secret(), "--mesh-subnet", "10.78.0.0/16", "--no-dht", "--no-stun", interface="wg1")
     beside.start()
