@@ -97,6 +97,22 @@ async def test_a_timer_that_meets_a_bug_goes_off_again_after_a_pause() -> None:
     assert len(gaps) == 2 and min(gaps) >= 0.9 * PAUSE_AFTER_BUG_S
 
 
+async def test_what_arrives_after_a_timer_that_met_a_bug_does_not_shorten_its_pause() -> None:
+    """A stream of datagrams must not make a failing timer run as often as they come."""
+    sender, receiver = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    receiver.bind(("127.0.0.1", 0))
+    heard, woken = asyncio.Event(), asyncio.Event()
+    core = Fragile(heard, timer_fails=2)
+    core.is_armed = True
+    with closing(DatagramDriver(core, {"": receiver}, lambda event: woken.set())), sender:
+        while not woken.is_set():
+            heard.clear()
+            sender.sendto(b"good", receiver.getsockname())
+            await asyncio.wait_for(heard.wait(), PATIENCE_S)
+    gaps = [after - before for before, after in pairwise(core.woken_at)]
+    assert len(gaps) == 2 and min(gaps) >= 0.9 * PAUSE_AFTER_BUG_S
+
+
 class Fragile:
     """A core with bugs: one datagram is more than it can take, and so are the first `timer_fails` of its timers."""
 

@@ -24,12 +24,18 @@ class Pauses(Generic[KeyT]):
     def __len__(self) -> int:
         return len(self._pauses)
 
-    def begin(self, key: KeyT, now: float) -> None:
-        """Begins a pause, twice as long as the last one. What fails during a pause is still the same failure."""
+    def begin(self, key: KeyT, now: float) -> bool:
+        """Begins a pause, twice as long as the last one. False during a pause: what fails then is the same failure."""
         until, pause_s = self._pauses.get(key, (now, self._first_s / 2))
-        if now >= until:
-            pause_s = min(2 * pause_s, self._last_s)
-            self._pauses.note(key, (now + pause_s, pause_s))
+        if now < until:
+            return False
+        pause_s = min(2 * pause_s, self._last_s)
+        self._pauses.note(key, (now + pause_s, pause_s))
+        return True
 
     def is_over(self, key: KeyT, now: float) -> bool:
         return now >= self._pauses.get(key, (now, 0.0))[0]
+
+    def forget(self, key: KeyT) -> None:
+        """Ends a pause. The next one is as short as the first."""
+        self._pauses.forget(key)

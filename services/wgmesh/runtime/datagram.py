@@ -52,6 +52,7 @@ class DatagramDriver(Generic[EventT]):
         self._channels: dict[str, Channel] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._now = clock()
+        self._paused_until = float("-inf")  # of the loop's clock: not before may the timer go off
         self._is_closed = False
         self.unsent_count = 0  # datagrams that the kernel did not take, or that had no socket
         for name, channel in channels.items():
@@ -85,18 +86,15 @@ class DatagramDriver(Generic[EventT]):
             self._loop.remove_reader(channel.socket)
             channel.socket.close()
 
-    def pump(self, pause_s: float = 0.0) -> None:
-        """Sends and reports what the core has, and arms its timer. Call it after using the core's own methods.
-
-        The timer waits `pause_s` at least.
-        """
+    def pump(self) -> None:
+        """Sends and reports what the core has, and arms its timer. Call it after using the core's own methods."""
         if self._is_closed:
             return
         while (transmit := self._core.poll_transmit()) is not None:
             self._send(transmit)
         while (event := self._core.poll_event()) is not None:
             self._on_event(event)
-        self._arm_timer(pause_s)
+        self._arm_timer()
 
     def close(self) -> None:
         """Sends what the core still has and closes all sockets."""
@@ -138,25 +136,25 @@ class DatagramDriver(Generic[EventT]):
             self.unsent_count += 1
             self._log.debug("datagram not sent", channel=transmit.channel, to=str(transmit.to), reason=str(error))
 
-    def _arm_timer(self, pause_s: float = 0.0) -> None:
+    def _arm_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         due_at = self._core.poll_timeout()
         if due_at is not None and not self._is_closed:
             wake_at = min(due_at, self.now() + MAX_TIMER_S)
-            self._timer = self._loop.call_later(max(pause_s, wake_at - self._now), self._on_timer, wake_at)
+            wakes_at = max(self._paused_until, self._loop.time() + wake_at - self._now)
+            self._timer = self._loop.call_at(wakes_at, self._on_timer, wake_at)
 
     def _on_timer(self, woken_at: float) -> None:
         self._timer = None
         self._now = max(self._now, woken_at)
-        pause_s = 0.0
         try:
             self._core.handle_timeout(self.now())
         except Exception as error:  # a bug: what was due stays due, and without its timer a node would fall silent
             self._log.error("timer met a bug", exc_info=error)
-            pause_s = PAUSE_AFTER_BUG_S
-        self.pump(pause_s)
+            self._paused_until = self._loop.time() + PAUSE_AFTER_BUG_S
+        self.pump()
 
 
 def _socket_address(channel: Channel, to: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:

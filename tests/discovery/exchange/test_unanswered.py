@@ -74,6 +74,28 @@ def test_addresses_of_our_own_have_rounds_of_two_with_pauses_that_double() -> No
     assert max(later - earlier for (earlier, _), (later, _) in pairwise(rounds)) == LAST_PAUSE_S
 
 
+def test_who_names_thousands_does_not_shorten_the_pause_of_a_host() -> None:
+    """The purse of a host is forgotten when many others are named; its pause is another memory."""
+    purses = Unanswered(hosts_max=10)
+    purses.begin_round(HOST, 500, NOW)
+    for host in hosts(100):
+        purses.earn(host, 400)
+    assert not purses.admits(HOST, 500, NOW)
+    purses.begin_round(HOST, 500, NOW + FIRST_PAUSE_S - 1)
+    assert not purses.admits(HOST, 500, NOW + FIRST_PAUSE_S - 1)
+
+
+def test_a_host_that_has_answered_has_short_pauses_again_once_it_is_a_stranger() -> None:
+    purses = Unanswered()
+    for at in (NOW, NOW + FIRST_PAUSE_S, NOW + 3 * FIRST_PAUSE_S):
+        purses.begin_round(HOST, 500, at)
+    purses.answered(HOST, NOW + 4 * FIRST_PAUSE_S)
+    later = NOW + 4 * FIRST_PAUSE_S + FREE_S
+    for at in (later, later + FIRST_PAUSE_S):
+        purses.begin_round(HOST, 500, at)
+        assert [purses.admits(HOST, 500, at) for _ in range(3)] == [True, True, False]
+
+
 def test_questions_to_all_such_hosts_together_are_bounded_and_answers_give_back() -> None:
     purses, crowd = Unanswered(), hosts(TOTAL_BURST + 100)
     for host in crowd:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 from wgmesh.core.model import IPAddress
+from wgmesh.core.pauses import Pauses
 from wgmesh.core.ratelimit import TokenBucket
 from wgmesh.core.recent import Recent
 from wgmesh.discovery.bounds import HOSTS_MAX
@@ -35,13 +36,12 @@ TOTAL_BURST = 512
 
 
 class _Purse:
-    """What may still be sent to one host. `round_at` is when addresses of ours may be tried there again."""
+    """What may still be sent to one host."""
 
-    __slots__ = ("bytes", "datagrams", "pause_s", "round_at")
+    __slots__ = ("bytes", "datagrams")
 
     def __init__(self) -> None:
         self.bytes, self.datagrams = 0, 0
-        self.pause_s, self.round_at = FIRST_PAUSE_S, float("-inf")
 
     def fill(self, size: int, datagrams: int) -> None:
         self.bytes = min(self.bytes + size, SAVED_BYTES_MAX)
@@ -56,6 +56,7 @@ class Unanswered:
 
     def __init__(self, hosts_max: int = HOSTS_MAX) -> None:
         self._purses: Recent[Hashable, _Purse] = Recent(hosts_max)
+        self._rounds: Pauses[Hashable] = Pauses(FIRST_PAUSE_S, LAST_PAUSE_S, hosts_max)
         self._free_until: Recent[IPAddress, float] = Recent(hosts_max)
         self._total = TokenBucket(TOTAL_RATE, TOTAL_BURST)
 
@@ -67,6 +68,7 @@ class Unanswered:
         if not self.is_free(host, now):
             self._total.give_back(now)
             self._purses.forget(host_of(host))
+            self._rounds.forget(host_of(host))
         self._free_until.note(host, now + FREE_S)
 
     def is_free(self, host: IPAddress, now: float) -> bool:
@@ -82,17 +84,14 @@ class Unanswered:
         for host in hosts:
             self.earn(host, size, datagrams)
 
-    def grant(self, host: IPAddress, size: int) -> None:
-        """Pays for one datagram that the operator wants."""
-        self._purse(host).fill(size, 1)
+    def grant(self, host: IPAddress, size: int, datagrams: int = 1) -> None:
+        """Pays for datagrams of `size` bytes each that the operator wants."""
+        self._purse(host).fill(datagrams * size, datagrams)
 
     def begin_round(self, host: IPAddress, size: int, now: float) -> None:
-        """Pays for two datagrams to an address that nobody has named to us just now, if its pause is over."""
-        purse = self._purse(host)
-        if now >= purse.round_at:
-            purse.fill(DATAGRAMS_FOR_ONE * size, DATAGRAMS_FOR_ONE)
-            purse.round_at = now + purse.pause_s
-            purse.pause_s = min(2 * purse.pause_s, LAST_PAUSE_S)
+        """Pays for two datagrams to an address that nobody vouches for, if the pause of its host is over."""
+        if self._rounds.begin(host_of(host), now):
+            self.grant(host, size, DATAGRAMS_FOR_ONE)
 
     def room(self, host: IPAddress, now: float) -> float:
         """How long a datagram to a host may be; infinite where it is free."""
