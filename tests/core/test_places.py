@@ -29,7 +29,7 @@ def peer(number: int) -> IPAddress:
 def test_one_member_with_512_connections_keeps_four_and_nobody_else_loses_its_own() -> None:
     held = places()
     assert held.admit(-1, GO_NODE) is None
-    held.earn(-1, 0.0)
+    held.earn(-1)
 
     left = [held.admit(number, MEMBER) for number in range(512)]
 
@@ -41,11 +41,11 @@ def test_of_one_source_who_earned_nothing_goes_before_who_did_and_that_by_its_la
     held = places()
     for number in range(PLACES_OF_SOURCE_MAX):
         held.admit(number, MEMBER)
-    for number, at in ((0, 20.0), (1, 11.0), (3, 12.0)):
-        held.earn(number, at)
+    for number in (0, 1, 3, 0):
+        held.earn(number)
 
     assert held.admit(10, MEMBER) == 2
-    held.earn(10, 30.0)
+    held.earn(10)
     assert held.admit(11, MEMBER) == 1
 
 
@@ -54,7 +54,7 @@ def test_a_full_server_takes_from_the_source_with_most_places_and_admits_the_new
     held.admit(0, GO_NODE)  # the oldest and never heard: still it has one place only
     for number in range(1, 5):
         held.admit(number, MEMBER)
-        held.earn(number, 50.0)
+        held.earn(number)
 
     assert held.admit(5, NEWCOMER) == 1
     assert len(held) == 5
@@ -64,7 +64,8 @@ def test_where_all_have_one_place_the_one_that_was_silent_for_longest_goes() -> 
     held = places()
     for number in range(PLACES_MAX):
         held.admit(number, peer(number))
-        held.earn(number, 1.0 if number == 77 else 2.0)
+    for number in (77, *range(77), *range(78, PLACES_MAX)):
+        held.earn(number)
 
     assert held.admit(1000, NEWCOMER) == 77
 
@@ -104,7 +105,7 @@ def test_all_that_have_a_place_can_be_gone_through_and_who_left_earns_nothing() 
     held.admit(2, GO_NODE)
     held.leave(1)
 
-    held.earn(1, 5.0)
+    held.earn(1)
 
     assert [*held] == [2]
 
@@ -119,7 +120,7 @@ def test_no_number_is_ever_exceeded_and_a_newcomer_is_never_the_one_to_go(arriva
         if leaving is not None:
             del open_now[leaving]
         if pings:
-            held.earn(holder, float(holder))
+            held.earn(holder)
 
         assert holder in open_now
         assert len(held) == len(open_now) <= 6

@@ -78,7 +78,7 @@ class _Connections:
         try:
             async with asyncio.timeout(self._request_timeout_s):
                 head = await self._head(reader)
-            self._places.earn(writer, self._now())
+            self._places.earn(writer)
             reply = self._reply_to(head) if self._limiter.allows(source, self._now()) else TOO_MANY
             async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 writer.write(_encoded(reply))

@@ -200,7 +200,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         if pings:
-            self._places.earn(self, self._loop.time())
+            self._places.earn(self)
             self._rearm(self._idle_timeout_s)
             self._transport.write(PONG * pings)
 
