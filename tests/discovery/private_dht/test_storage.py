@@ -84,12 +84,16 @@ def test_an_empty_or_oversized_value_is_refused() -> None:
     assert storage.write(KEY, bytes(MAX_VALUE_BYTES), "a")
 
 
-def test_a_host_that_has_its_share_stores_nothing_new_and_renews_what_it_has() -> None:
+def test_a_host_beyond_its_share_loses_its_own_oldest_value_and_nobody_elses() -> None:
     storage = JudgedStorage(newer)
-    taken = sum(storage.write(numbered(number), b"1", "loud") for number in range(2 * MAX_VALUES_OF_HOST))
-    assert taken == MAX_VALUES_OF_HOST
-    assert storage.write(numbered(0), b"2", "loud") and storage.write(numbered(1), b"1", "loud")
     assert storage.write(numbered(9999), b"1", "quiet")
+    for number in range(MAX_VALUES_OF_HOST):
+        assert storage.write(numbered(number), b"1", "loud")
+    assert storage.write(numbered(0), b"2", "loud"), "what it renews takes no further place"
+    assert storage.write(numbered(5000), b"1", "loud")
+    assert len(storage.data) == MAX_VALUES_OF_HOST + 1
+    assert storage.get(numbered(1)) is None
+    assert storage.get(numbered(0)) == b"2" and storage.get(numbered(9999)) == b"1"
 
 
 def test_one_that_repeats_a_value_does_not_take_it_over() -> None:
@@ -97,17 +101,19 @@ def test_one_that_repeats_a_value_does_not_take_it_over() -> None:
     for number in range(MAX_VALUES_OF_HOST):
         storage.write(numbered(number), b"1", "first")
         storage.write(numbered(number), b"1", "second")
-    assert not storage.write(numbered(9999), b"1", "first")
-    assert storage.write(numbered(9999), b"1", "second")
+    assert storage.write(numbered(9999), b"1", "second") and storage.get(numbered(0)) == b"1"
+    assert storage.write(numbered(9998), b"1", "first") and storage.get(numbered(0)) is None
 
 
-def test_no_more_values_are_kept_than_allowed_and_the_oldest_goes() -> None:
+def test_no_more_values_are_kept_than_allowed_and_the_host_with_most_loses_its_oldest() -> None:
     storage = JudgedStorage(newer)
-    for number in range(MAX_VALUES + 10):
+    assert storage.write(numbered(9999), b"1", "quiet")  # the oldest of all
+    for number in range(MAX_VALUES - 1):
         storage.write(numbered(number), b"1", number % 100)
+    assert storage.write(numbered(9998), b"1", "late")
     assert len(storage.data) == MAX_VALUES
-    assert storage.get(numbered(9)) is None
-    assert storage.get(numbered(10)) == b"1"
+    assert storage.get(numbered(9999)) == b"1" and storage.get(numbered(9998)) == b"1"
+    assert storage.get(numbered(0)) is None and storage.get(numbered(1)) == b"1"
 
 
 def test_nothing_is_remembered_of_a_host_whose_values_are_gone() -> None:
@@ -117,7 +123,7 @@ def test_nothing_is_remembered_of_a_host_whose_values_are_gone() -> None:
         storage.write(numbered(number), b"2", "other")
     age(storage, LIFETIME_S)
     storage.cull()
-    assert not storage.data and not storage._hosts and not storage._counts
+    assert not storage.data and not storage._values and not len(storage._places)
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.binary(min_size=1, max_size=1), st.integers(0, 3))))
