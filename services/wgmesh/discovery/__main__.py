@@ -93,7 +93,7 @@ async def _run_private_dht(shell: Shell, settings: DiscoverySettings, runner: Di
 
     bootstrap = NamedEndpoints(map(parse_named_endpoint, settings.private_dht), server.set_bootstrap)
     file = RememberedFile(settings.private_nodes_path, "dht nodes", MAX_FILE_BYTES, shell.log)
-    protocol.bootstrap.remember(*decode_nodes(file.read() or b""))
+    protocol.remembered.enter(*decode_nodes(file.read() or b""))
     runner.on_dht_request = server.ask
     await server.listen(keys.dht_port)
     try:

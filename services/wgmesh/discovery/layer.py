@@ -55,6 +55,10 @@ class Layer:
         """This node says goodbye."""
 
 
-def clock_time(at: float) -> str:
-    """Returns the time of day of a Unix time, for a detail."""
-    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
+def dated(**moments: float | None) -> list[str]:
+    """Returns the moments (Unix seconds) that have come, each as its name and its time of day, for a detail."""
+    return [
+        f"{name.replace('_', ' ')} {datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
+        for name, at in moments.items()
+        if at is not None
+    ]

@@ -9,7 +9,7 @@ A, B, C, D = (PublicKey(letter * 32) for letter in (b"a", b"b", b"c", b"d"))
 
 
 def test_who_was_not_mentioned_for_longest_comes_first_and_the_new_before_all() -> None:
-    rotation = Rotation()
+    rotation = Rotation[PublicKey]()
     for key in (A, B, C):
         rotation.enter(key)
     rotation.note([C, A])
@@ -21,7 +21,7 @@ def test_who_was_not_mentioned_for_longest_comes_first_and_the_new_before_all() 
 
 
 def test_who_has_left_is_mentioned_no_more() -> None:
-    rotation = Rotation()
+    rotation = Rotation[PublicKey]()
     rotation.enter(A)
     rotation.leave(A)
     rotation.note([A])
@@ -29,7 +29,7 @@ def test_who_has_left_is_mentioned_no_more() -> None:
 
 
 def test_by_turns_everybody_is_mentioned() -> None:
-    rotation = Rotation()
+    rotation = Rotation[PublicKey]()
     keys = [PublicKey(number.to_bytes(32, "big")) for number in range(100)]
     for key in keys:
         rotation.enter(key)
@@ -39,3 +39,20 @@ def test_by_turns_everybody_is_mentioned() -> None:
         rotation.note(turn)
         told.update(turn)
     assert told == set(keys)
+
+
+def test_of_those_who_enter_together_the_first_is_first_and_all_have_their_turn() -> None:
+    rotation = Rotation[str](8)
+    rotation.enter("a", "b", "c", "d", "e")
+    assert [rotation.take(2) for _ in range(3)] == [["a", "b"], ["c", "d"], ["e", "a"]]
+    rotation.enter("f", "b")
+    assert [*rotation] == ["f", "b", "c", "d", "e", "a"]
+
+
+def test_of_too_many_those_whose_turn_is_farthest_away_are_forgotten() -> None:
+    rotation = Rotation[int](3)
+    rotation.enter(1, 2, 3, 4)
+    assert [*rotation] == [1, 2, 3]
+    rotation.take(1)
+    rotation.enter(5)
+    assert [*rotation] == [5, 2, 3]

@@ -13,17 +13,8 @@ from wgmesh.core.model import Endpoint, LayerState, PublicKey
 from wgmesh.core.wire.member_record import MemberRecord, seal_record
 from wgmesh.core.wire.wirefield import REVISION_LIMIT
 from wgmesh.discovery.dht import NodesCounted, ReadRecord, RecordsRead
-from wgmesh.discovery.private_dht.schedule import (
-    FAST_FOR_S,
-    MISSED_MAX,
-    READ_CONTENT_S,
-    READ_FAST_S,
-    READ_S,
-    SLOTS_AT_A_TIME,
-    STORE_S,
-    PrivateDhtSchedule,
-    Store,
-)
+from wgmesh.discovery.dht_schedule import FAST_FOR_S, LOOK_CONTENT_S, LOOK_S, STORE_S, Publish
+from wgmesh.discovery.private_dht.schedule import MISSED_MAX, READ_FAST_S, SLOTS_AT_A_TIME, PrivateDhtSchedule
 
 OWN = describe(1).public_key
 EPOCH = epoch_keys(SECRET, hour_of(START))
@@ -35,46 +26,51 @@ def epoch(hour: int) -> EpochKeys:
 
 def run(
     plan: PrivateDhtSchedule, now: float, span_s: float, proven: int = 0, missed: Sequence[PublicKey] = ()
-) -> list[tuple[float, Store | ReadRecord]]:
-    asked: list[tuple[float, Store | ReadRecord]] = []
+) -> list[tuple[float, Publish | ReadRecord]]:
+    asked: list[tuple[float, Publish | ReadRecord]] = []
     while (at := plan.poll_timeout()) is not None and at <= now + span_s:
         asked += [(max(at, now), each) for each in plan.due(max(at, now), OWN, proven, missed)]
     return asked
 
 
 def test_our_record_is_stored_under_our_name_and_in_the_roster_for_both_hours() -> None:
-    plan = PrivateDhtSchedule(epoch, random.Random(1).random)
+    plan = PrivateDhtSchedule(SECRET, random.Random(1).random)
     plan.start(START + 60)
-    stored = [each for _, each in run(plan, START + 60, 0.0) if isinstance(each, Store)]
+    stored = [each for _, each in run(plan, START + 60, 0.0) if isinstance(each, Publish)]
     last = epoch(EPOCH.hour - 1)
-    assert {each.name for each in stored} == {each.member_name(OWN) for each in (EPOCH, last)} | {
+    assert {each.place for each in stored} == {each.member_name(OWN) for each in (EPOCH, last)} | {
         each.roster_name(each.roster_slot(OWN)) for each in (EPOCH, last)
     }
-    later = [at for at, each in run(plan, START + 61, 2 * STORE_S + 5) if isinstance(each, Store)]
+    later = [at for at, each in run(plan, START + 61, 2 * STORE_S + 5) if isinstance(each, Publish)]
     assert later and min(later) >= START + 60 + STORE_S - 5
 
 
 def test_the_roster_is_read_fast_until_somebody_is_found() -> None:
-    plan = PrivateDhtSchedule(epoch, random.Random(1).random)
+    plan = PrivateDhtSchedule(SECRET, random.Random(1).random)
     plan.start(START + 60)
     reads = [at for at, each in run(plan, START + 60, FAST_FOR_S) if isinstance(each, ReadRecord)]
     assert len(set(reads)) >= FAST_FOR_S / READ_FAST_S
     assert len(reads) == len(set(reads)) * 2 * ROSTER_SLOTS
-    run(plan, START + 120, 120.0, proven=5)
-    content = [at for at, each in run(plan, START + 240, 1200.0, proven=5) if isinstance(each, ReadRecord)]
-    assert len(set(content)) <= 1200.0 / READ_CONTENT_S + 1
+    run(plan, START + 120, LOOK_CONTENT_S, proven=5)
+    content = [
+        at for at, each in run(plan, START + 120 + LOOK_CONTENT_S, 1200.0, proven=5) if isinstance(each, ReadRecord)
+    ]
+    assert len(set(content)) <= 1200.0 / LOOK_CONTENT_S + 1
     assert len(content) == len(set(content)) * SLOTS_AT_A_TIME
 
 
 def test_who_knows_somebody_reads_the_whole_roster_by_and_by() -> None:
-    plan = PrivateDhtSchedule(epoch, random.Random(1).random)
+    plan = PrivateDhtSchedule(SECRET, random.Random(1).random)
     plan.start(START + 60)
-    reads = {each.name for _, each in run(plan, START + 60, READ_S * ROSTER_SLOTS / SLOTS_AT_A_TIME, proven=1)}
+    reads = {
+        each.name if isinstance(each, ReadRecord) else each.place
+        for _, each in run(plan, START + 60, LOOK_S * ROSTER_SLOTS / SLOTS_AT_A_TIME, proven=1)
+    }
     assert reads >= {EPOCH.roster_name(slot) for slot in range(ROSTER_SLOTS)}
 
 
 def test_members_that_cannot_be_reached_are_looked_for_few_at_a_time_and_all_in_turn() -> None:
-    plan = PrivateDhtSchedule(epoch, random.Random(1).random)
+    plan = PrivateDhtSchedule(SECRET, random.Random(1).random)
     plan.start(START + 60)
     missed = [describe(number).public_key for number in range(2, 32)]
     roster = {each.roster_name(slot) for each in (EPOCH, epoch(EPOCH.hour - 1)) for slot in range(ROSTER_SLOTS)}

@@ -48,7 +48,7 @@ class Announcer:
         rules: AddressRules,
         random_bytes: Callable[[int], bytes],
         pair_key: Callable[[PublicKey], PairKey | None],
-        rotation: Rotation,
+        rotation: Rotation[PublicKey],
         is_duplicate: Callable[[PublicKey, float], bool],
     ) -> None:
         """`random_bytes` gives nonces.

@@ -90,7 +90,7 @@ class Unanswered:
 
     def begin_round(self, host: IPAddress, size: int, now: float) -> None:
         """Pays for two datagrams to an address that nobody vouches for, if the pause of its host is over."""
-        if self._rounds.begin(host_of(host), now):
+        if not self.is_free(host, now) and self._rounds.begin(host_of(host), now):
             self.grant(host, size, DATAGRAMS_FOR_ONE)
 
     def room(self, host: IPAddress, now: float) -> float:

@@ -7,10 +7,8 @@ reach is looked for in a place that nobody else can write.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
-from wgmesh.core.keys.epoch_keys import epoch_keys
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Endpoint, LayerState, PublicKey
 from wgmesh.core.pauses import Pauses
@@ -29,14 +27,15 @@ from wgmesh.discovery.dht import (
     PeersFound,
     Trouble,
 )
+from wgmesh.discovery.dht_schedule import Publish
 from wgmesh.discovery.events import DHT, DhtRequested
 from wgmesh.discovery.exchange.hellos import Hellos
 from wgmesh.discovery.exchange.own_record import own_record
-from wgmesh.discovery.layer import Health, Layer, clock_time
+from wgmesh.discovery.layer import Health, Layer, dated
 from wgmesh.discovery.mainline.missed import AT_A_TIME, Missed
 from wgmesh.discovery.mainline.records import Records, Sought
 from wgmesh.discovery.mainline.reported_addresses import ReportedAddresses
-from wgmesh.discovery.mainline.schedule import Fetch, MainlineSchedule, Publish
+from wgmesh.discovery.mainline.schedule import Fetch, MainlineSchedule
 from wgmesh.discovery.members.address_rules import AddressRules
 from wgmesh.discovery.members.contacts import CONCURRENT_MAX, Contacts, Origin
 from wgmesh.discovery.members.membership import Membership
@@ -75,7 +74,7 @@ class MainlineLayer(Layer):
         self._purses = hellos.unanswered
         self._rules = rules
         self._pair_keys = pair_keys
-        self._schedule = MainlineSchedule(functools.lru_cache(4)(functools.partial(epoch_keys, secret)), random_unit)
+        self._schedule = MainlineSchedule(secret, random_unit)
         self._records = Records(random_bytes)
         self._missed = Missed(random_unit)
         self._silent: Pauses[Endpoint] = Pauses(SILENT_FIRST_S, SILENT_LAST_S, SILENT_MAX)
@@ -180,14 +179,12 @@ class MainlineLayer(Layer):
         is_alive = self._node_count > 0 or self._answered_at is not None
         parts = [f"{self._node_count} nodes"] if self._node_count else ["" if is_alive else "no node has answered yet"]
         parts += [f"announced as {place}" for place in self._schedule.own_places[-2:]]
-        for word, at in (
-            ("announced", self._schedule.announced_at),
-            ("confirmed", self._schedule.confirmed_at),
-            ("answered", self._answered_at),
-            ("record stored", self._stored_at),
-        ):
-            if at is not None:
-                parts.append(f"{word} {clock_time(at)}")
+        parts += dated(
+            announced=self._schedule.announced_at,
+            confirmed=self._schedule.confirmed_at,
+            answered=self._answered_at,
+            record_stored=self._stored_at,
+        )
         return Health(LayerState.RUNNING if is_alive else LayerState.DEGRADED, ", ".join(filter(None, parts)))
 
     def _count(self, count: int, now: float) -> None:
@@ -228,7 +225,7 @@ class MainlineLayer(Layer):
         for key in [key for key in met if not self._pair_keys.is_settled(key)][:AT_A_TIME]:
             self._pair_keys.want(key)
         agreed = [key for key in met if self._pair_keys.get(key) is not None]
-        epochs = self._schedule.epochs
+        epochs = self._schedule.hours.keys(now)
         for key, must_put in self._missed.due(now, agreed, self._own.revision):
             pair_key = self._pair_keys.get(key)
             if pair_key is None:

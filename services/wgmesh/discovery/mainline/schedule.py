@@ -13,43 +13,28 @@ from dataclasses import dataclass, field
 
 from wgmesh.core.backoff import delays
 from wgmesh.core.keys.epoch_keys import HOUR_S, EpochKeys
+from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Endpoint, IPAddress
 from wgmesh.core.wire.member_record import compact
 from wgmesh.discovery.dht import Announce, LookUp
+from wgmesh.discovery.dht_schedule import Hours, LookUps, Publish, Renewal
 
 ANNOUNCE_S = 900.0  # upstream's; a DHT keeps an announce for about half an hour
 ANNOUNCE_JITTER = 0.1
 # An announce that nobody confirms is repeated: soon, since the first may have come before the swarm, then each minute.
 RETRY_FIRST_S = 4.0
 RETRY_LAST_S = 60.0
-AFTER_THE_HOUR_S = 60.0  # all members renew within the first minute of an hour, and not at one instant
 # A clock that is slow by as much as messages allow (600 s) is still in the last hour until then; five minutes more,
 # since a look-up takes its time. Everybody else looks up both, upstream's nodes too. An address that stands under two
 # ids at a time ties the two together for all who look.
 LAST_HOUR_S = 900.0
 LOOK_FAST_S = 1.5  # until the first peer, as somebody waits for it
-FAST_FOR_S = 60.0  # a node that is the first of its mesh is found by those who come later
-LOOK_S = 30.0
-LOOK_SETTLED_S = 60.0
-SETTLED_PEERS = 3  # upstream's measure of a mesh that is well connected
-# With a working tunnel gossip tells of everybody; the DHT is for partitions that nobody else mends.
-LOOK_CONTENT_S = 300.0
-PUBLISH_S = 1800.0  # BEP 44 asks for once an hour
-PUBLISH_GAP_S = 10.0  # between two versions
 OWN_PLACES_MAX = 4  # addresses that the DHT may see us at: two families, and a change of each
 FETCHES_MAX = 4  # records looked up at a time; each is some twenty datagrams
 FETCH_PATIENCE_S = 20.0
 FETCH_QUEUE_MAX = 64
 FETCH_AGAIN_S = 300.0
 FETCHED_MAX = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Put our record where those look who have found this address of ours."""
-
-    epoch: EpochKeys = field(repr=False)
-    place: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +59,23 @@ class _Slot:
 
 
 class MainlineSchedule:
-    """The schedule. `epoch` gives an hour's keys."""
+    """The schedule. `hours` has the keys."""
 
-    def __init__(self, epoch: Callable[[int], EpochKeys], random_unit: Callable[[], float]) -> None:
+    def __init__(self, secret: Secret, random_unit: Callable[[], float]) -> None:
         """`random_unit` gives floats in 0..1."""
-        self._epoch = epoch
+        self.hours = Hours(secret, random_unit)
         self._random_unit = random_unit
         self._slots: dict[int, _Slot] = {}
         self._retries = delays(RETRY_FIRST_S, RETRY_LAST_S, random_unit)
-        self._started_at: float | None = None
-        self._look_at = float("inf")
+        self._look_ups = LookUps(LOOK_FAST_S)
         self._port = 0
         self._own_hosts: frozenset[IPAddress] = frozenset()
-        self._places: OrderedDict[Endpoint, float | None] = OrderedDict()
+        self._places: OrderedDict[Endpoint, Renewal] = OrderedDict()
         self._queue: OrderedDict[Endpoint, None] = OrderedDict()
         self._fetching: OrderedDict[Endpoint, float] = OrderedDict()
         self._fetched: OrderedDict[Endpoint, float] = OrderedDict()
         self.found_count = 0
         """How many peers have been met through the DHT."""
-
-    @property
-    def epochs(self) -> tuple[EpochKeys, ...]:
-        """The keys of this hour and the last, once something was due."""
-        return tuple(slot.epoch for slot in self._slots.values())
 
     @property
     def announced_at(self) -> float | None:
@@ -119,15 +98,13 @@ class MainlineSchedule:
             return
         self._port = port
         self._places.clear()
-        if self._started_at is None:
-            self._started_at = self._look_at = now
+        self._look_ups.start(now)
         self._announce_all(now)
 
     def swarm_reached(self, now: float) -> None:
         """There are nodes to ask, after there were none: what was asked before has reached nobody."""
-        if self._started_at is not None:
-            self._announce_all(now)
-            self._look_at = now
+        self._announce_all(now)
+        self._look_ups.hasten(now)
 
     def set_own_hosts(self, hosts: Iterable[IPAddress], now: float) -> None:
         """Sets the addresses of this host, as it has them and as others see them."""
@@ -138,9 +115,8 @@ class MainlineSchedule:
 
     def revise(self, now: float) -> None:
         """What our record says has changed."""
-        for place, published_at in self._places.items():
-            if published_at is not None:
-                self._places[place] = min(published_at, now - PUBLISH_S + PUBLISH_GAP_S)
+        for record in self._places.values():
+            record.revise(now)
 
     def found(self, infohash: bytes, endpoints: Iterable[Endpoint], now: float) -> list[Endpoint]:
         """Takes the peers of a reply and returns those that are not ourselves."""
@@ -170,18 +146,19 @@ class MainlineSchedule:
 
     def due(self, now: float, proven_count: int) -> list[Request]:
         """Returns what is to be asked. `proven_count` is the number of peers with a working tunnel."""
-        if self._started_at is None:
+        if self._look_ups.next_at is None:
             return []
         self._turn_hours(now)
-        return [*self._announces(now), *self._look_ups(now, proven_count), *self._publishes(now), *self._fetches(now)]
+        is_looking = self._look_ups.are_due(now, proven_count, self.found_count > 0)
+        look_ups = [LookUp(epoch.infohash) for epoch in self.hours.keys(now)] if is_looking else []
+        return [*self._announces(now), *look_ups, *self._publishes(now), *self._fetches(now)]
 
     def poll_timeout(self) -> float | None:
-        if self._started_at is None:
+        if self._look_ups.next_at is None:
             return None
-        due = [self._look_at, *(slot.next_at for slot in self._slots.values()), *self._fetch_times()]
-        due += [-float("inf") if at is None else at + PUBLISH_S for at in self._places.values()]
-        due.append((max(self._slots) + 1) * HOUR_S if self._slots else self._started_at)
-        return min(due)
+        due = [self._look_ups.next_at, self.hours.next_at(), *self._fetch_times()]
+        due += [slot.next_at for slot in self._slots.values()]
+        return min(due + [record.next_at for record in self._places.values()])
 
     def _announce_all(self, now: float) -> None:
         self._retries = delays(RETRY_FIRST_S, RETRY_LAST_S, self._random_unit)
@@ -189,15 +166,11 @@ class MainlineSchedule:
             slot.next_at, slot.confirmed_at = now, None
 
     def _turn_hours(self, now: float) -> None:
-        hour = int(now // HOUR_S)
-        wanted = (hour, hour - 1)
-        if tuple(self._slots) == wanted:
+        if (renew_at := self.hours.turn(now)) is None:
             return
-        is_new_hour = hour - 1 in self._slots
-        later = now + self._random_unit() * AFTER_THE_HOUR_S if is_new_hour else now
-        self._slots = {each: self._slots.get(each) or _Slot(self._epoch(each), later) for each in wanted}
-        for place in self._places:
-            self._places[place] = None if not is_new_hour else later - PUBLISH_S
+        self._slots = {each.hour: self._slots.get(each.hour) or _Slot(each, renew_at) for each in self.hours.keys(now)}
+        for record in self._places.values():
+            record.next_at = min(record.next_at, renew_at)
 
     def _announces(self, now: float) -> list[Request]:
         for slot in self._slots.values():
@@ -210,21 +183,6 @@ class MainlineSchedule:
             slot.next_at, slot.announced_at, slot.confirmed_at = now + retry_s, now, None
         return [Announce(slot.epoch.infohash, self._port) for slot in due]
 
-    def _look_ups(self, now: float, proven_count: int) -> list[Request]:
-        if now < self._look_at:
-            return []
-        assert self._started_at is not None
-        self._look_at = now + self._pause_s(now, proven_count)
-        return [LookUp(slot.epoch.infohash) for slot in self._slots.values()]
-
-    def _pause_s(self, now: float, proven_count: int) -> float:
-        assert self._started_at is not None
-        if not proven_count and not self.found_count and now - self._started_at < FAST_FOR_S:
-            return LOOK_FAST_S
-        if proven_count >= SETTLED_PEERS:
-            return LOOK_CONTENT_S if now - self._started_at > LOOK_CONTENT_S else LOOK_SETTLED_S
-        return LOOK_S if now - self._started_at < LOOK_CONTENT_S or not proven_count else LOOK_SETTLED_S
-
     def _confirm(self, slot: _Slot, now: float) -> None:
         if slot.confirmed_at is None and slot.announced_at is not None:
             slot.next_at = slot.announced_at + ANNOUNCE_S * (1 + ANNOUNCE_JITTER * (2 * self._random_unit() - 1))
@@ -232,14 +190,12 @@ class MainlineSchedule:
 
     def _see_own(self, endpoint: Endpoint) -> None:
         if endpoint not in self._places:
-            self._places[endpoint] = None
+            self._places[endpoint] = Renewal()
             if len(self._places) > OWN_PLACES_MAX:
                 self._places.popitem(last=False)
 
     def _publishes(self, now: float) -> list[Request]:
-        due = [place for place, at in self._places.items() if at is None or now >= at + PUBLISH_S]
-        for place in due:
-            self._places[place] = now
+        due = [place for place, record in self._places.items() if record.is_due(now)]
         current = [slot.epoch for slot in self._slots.values() if _is_current(slot.epoch, now)]
         return [Publish(epoch, compact(place)) for place in due for epoch in current]
 
@@ -253,7 +209,7 @@ class MainlineSchedule:
             self._fetched.move_to_end(address)
             if len(self._fetched) > FETCHED_MAX:
                 self._fetched.popitem(last=False)
-            requests += [Fetch(slot.epoch, address) for slot in self._slots.values()]
+            requests += [Fetch(epoch, address) for epoch in self.hours.keys(now)]
         return requests
 
     def _fetch_times(self) -> list[float]:

@@ -1,34 +1,42 @@
-"""Whose turn it is to be mentioned to others: who was not mentioned yet, then who was not for longest."""
+"""Whose turn it is: who had none yet, then who had none for longest."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Generic, TypeVar
 
-from wgmesh.core.model import PublicKey
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 
-class Rotation:
-    """The peers worth mentioning, in the order of their turns."""
+class Rotation(Generic[KeyT]):
+    """Those who take turns, in the order of their turns. Of too many those whose turn is farthest are forgotten."""
 
-    def __init__(self) -> None:
-        self._turns: OrderedDict[PublicKey, None] = OrderedDict()
+    def __init__(self, max_count: float = float("inf")) -> None:
+        self._max_count = max_count
+        self._turns: OrderedDict[KeyT, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._turns)
 
-    def enter(self, key: PublicKey) -> None:
-        """Adds a peer in front: nobody has been told of it."""
-        if key not in self._turns:
-            self._turns[key] = None
-            self._turns.move_to_end(key, last=False)
+    def __iter__(self) -> Iterator[KeyT]:
+        return iter(self._turns)
 
-    def leave(self, key: PublicKey) -> None:
+    def enter(self, *keys: KeyT) -> None:
+        """Adds newcomers in front, the first of them first. Who is there already keeps its turn."""
+        for key in reversed(keys):
+            if key not in self._turns:
+                self._turns[key] = None
+                self._turns.move_to_end(key, last=False)
+                if len(self._turns) > self._max_count:
+                    self._turns.popitem()
+
+    def leave(self, key: KeyT) -> None:
         self._turns.pop(key, None)
 
-    def first(self, count: int, besides: PublicKey | None = None) -> list[PublicKey]:
-        """Returns whose turn it is, without the one who is to be told."""
-        chosen: list[PublicKey] = []
+    def first(self, count: int, besides: KeyT | None = None) -> list[KeyT]:
+        """Returns whose turn it is, but for one."""
+        chosen: list[KeyT] = []
         for key in self._turns:
             if len(chosen) == count:
                 break
@@ -36,8 +44,14 @@ class Rotation:
                 chosen.append(key)
         return chosen
 
-    def note(self, keys: Iterable[PublicKey]) -> None:
-        """Ends the turn of those who were mentioned."""
+    def note(self, keys: Iterable[KeyT]) -> None:
+        """Ends the turn of these."""
         for key in keys:
             if key in self._turns:
                 self._turns.move_to_end(key)
+
+    def take(self, count: int) -> list[KeyT]:
+        """Returns whose turn it is, and ends it."""
+        chosen = self.first(count)
+        self.note(chosen)
+        return chosen

@@ -43,7 +43,7 @@ class PeerTable:
         self._published: dict[PublicKey, tuple[float, Peer]] = {}
         self._touched: set[PublicKey] = set()
         self._claims = AddressClaims()
-        self.rotation = Rotation()
+        self.rotation: Rotation[PublicKey] = Rotation()
         """The verified peers, in the order in which they should be mentioned to others."""
         self.vouched = View()
         """The verified peers at their revisions."""

@@ -6,23 +6,22 @@ that is asked to keep it, because each is a member and can open it. Which member
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 
 from wgmesh.core.errors import MalformedMessage
-from wgmesh.core.keys.epoch_keys import epoch_keys
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import LayerState
 from wgmesh.core.wire.member_record import NONCE_BYTES, MemberRecord, open_record, seal_record
 from wgmesh.discovery.dht import DhtEvent, NodesCounted, RecordsRead, StoreRecord
+from wgmesh.discovery.dht_schedule import Publish
 from wgmesh.discovery.events import DHT, DhtRequested
 from wgmesh.discovery.exchange.own_record import own_record
 from wgmesh.discovery.exchange.unanswered import Unanswered
-from wgmesh.discovery.layer import Health, Layer, clock_time
+from wgmesh.discovery.layer import Health, Layer, dated
 from wgmesh.discovery.members.membership import Membership
 from wgmesh.discovery.outbox import Change, Outbox
 from wgmesh.discovery.own import Own
-from wgmesh.discovery.private_dht.schedule import PrivateDhtSchedule, Store
+from wgmesh.discovery.private_dht.schedule import PrivateDhtSchedule
 
 RECORDS_MAX = 16  # of one reading: eight nodes give one each, and as many may lie here
 
@@ -47,7 +46,7 @@ class PrivateDhtLayer(Layer):
         self._outbox = outbox
         self._unanswered = unanswered
         self._random_bytes = random_bytes
-        self._schedule = PrivateDhtSchedule(functools.lru_cache(4)(functools.partial(epoch_keys, secret)), random_unit)
+        self._schedule = PrivateDhtSchedule(secret, random_unit)
         self._node_count = self._port = 0
         self._answered_at: float | None = None
         self._described: object = None
@@ -91,16 +90,16 @@ class PrivateDhtLayer(Layer):
         if self._own.revision != self._described:
             self._described = self._own.revision
             self._schedule.start(now)
-            self._schedule.revise(now)
+            self._schedule.record.revise(now)
         if (due_at := self._schedule.poll_timeout()) is None or now < due_at:
             return
         table = self._members.table
         missed = [record.key for record in table.records() if not record.is_proven(now)]
         for request in self._schedule.due(now, self._own.key, table.proven_count(now), missed):
-            if isinstance(request, Store):
-                record = own_record(self._own, (), now)
-                value = seal_record(record, request.epoch.record_key, request.name, self._random_bytes(NONCE_BYTES))
-                self._outbox.report(DhtRequested(StoreRecord(request.name, value)))
+            if isinstance(request, Publish):
+                record, place = own_record(self._own, (), now), request.place
+                value = seal_record(record, request.epoch.record_key, place, self._random_bytes(NONCE_BYTES))
+                self._outbox.report(DhtRequested(StoreRecord(place, value)))
             else:
                 self._outbox.report(DhtRequested(request))
 
@@ -109,14 +108,14 @@ class PrivateDhtLayer(Layer):
 
     def health(self) -> Health:
         parts = ["private", f"port {self._port}", f"{self._node_count} nodes"]
-        for word, at in (("record stored", self._schedule.stored_at), ("answered", self._answered_at)):
-            if at is not None and self._node_count:
-                parts.append(f"{word} {clock_time(at)}")
-        return Health(LayerState.RUNNING if self._node_count else LayerState.DEGRADED, ", ".join(parts))
+        if not self._node_count:
+            return Health(LayerState.DEGRADED, ", ".join(parts))
+        parts += dated(record_stored=self._schedule.record.stored_at, answered=self._answered_at)
+        return Health(LayerState.RUNNING, ", ".join(parts))
 
     def _opened(self, name: bytes, value: bytes, now: float) -> MemberRecord | None:
         """The record in a value, if it is one of these two hours and belongs under this name."""
-        for epoch in self._schedule.epochs(now):
+        for epoch in self._schedule.hours.keys(now):
             try:
                 record = open_record(value, epoch.record_key, name, now)
             except MalformedMessage:

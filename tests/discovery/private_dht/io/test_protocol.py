@@ -13,7 +13,7 @@ from wgmesh.core.model import Endpoint
 from wgmesh.core.wire.datagram_seal import MAX_DATAGRAM_BYTES, NONCE_BYTES, seal, unseal
 from wgmesh.core.wire.dht_message import Answer, Request, decode, encode
 from wgmesh.discovery.messages.dht_inbox import HOST_BURST, PROVEN_S
-from wgmesh.discovery.private_dht.io.protocol import MAX_NOTED, PATIENCE_S
+from wgmesh.discovery.private_dht.io.protocol import MAX_NOTED, PATIENCE_S, QUESTION_BYTES
 from wgmesh.discovery.private_dht.routing import K
 
 NAME = bytes(range(20))
@@ -260,6 +260,13 @@ def test_nothing_that_a_member_or_a_stranger_says_raises(texts: list[bytes], see
             assert all(len(each.data) <= MAX_DATAGRAM_BYTES for each in net.sent if each.source.host == at(0).host)
 
     run()
+
+
+@in_virtual_time
+async def test_what_is_paid_for_a_question_is_enough_for_the_longest_one() -> None:
+    async with network() as net:
+        questions = (Request(ID, "ping"), *(Request(ID, call, (NAME,)) for call in ("find_node", "find_value")))
+        assert max(len(sealed(net, each)) for each in questions) <= QUESTION_BYTES
 
 
 @in_virtual_time

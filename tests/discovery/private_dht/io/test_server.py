@@ -220,10 +220,33 @@ async def test_from_a_saved_state_it_enters_although_all_that_it_was_named_are_d
         assert state is not None
         net.kill(servers[0], servers[7])
         again = net.server(30)
-        again.protocol.bootstrap.remember(*decode_nodes(state))
+        again.protocol.remembered.enter(*decode_nodes(state))
         await net.start(again, [at(0)])
         await asyncio.sleep(10.0)
         assert len(again.known) == 6
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "remembered"])
+@in_virtual_time
+async def test_dead_nodes_of_one_kind_do_not_hold_up_those_of_the_other(is_named: bool) -> None:
+    """Thousands that are dead were named by the operator, or are remembered; the one that is there is of the other."""
+    async with network() as net:
+        await net.join(0)
+        dead = [at(number) for number in range(100, 3000)]
+        server = net.server(1)
+        server.protocol.remembered.enter(*([at(0)] if is_named else dead))
+        await net.start(server, dead if is_named else [at(0)])
+        await asyncio.sleep(1.0)
+        assert server.known == {at(0)}
+
+
+@in_virtual_time
+async def test_all_that_are_named_have_their_turn_however_many_are_dead() -> None:
+    async with network() as net:
+        await net.join(0)
+        server = await net.join(1, [*(at(number) for number in range(100, 120)), at(0)])
+        await asyncio.sleep(120.0)
+        assert server.known == {at(0)}
 
 
 @in_virtual_time

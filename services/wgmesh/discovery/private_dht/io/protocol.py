@@ -1,8 +1,8 @@
 """kademlia's protocol among members: sealed, with short time-outs, and no task or log line for a datagram.
 
 A source may be forged: one that has not shown that it receives what we send is pinged, and has to answer first. A node
-that others name may be nobody's: whatever is sent to a host that has never answered is paid for by what came for its
-sake (exchange/unanswered.py), and one that was silent is not asked at another port either.
+that others name may be nobody's: a host that has never answered gets two questions, whatever ports of it are named, and
+then a pause that doubles (exchange/unanswered.py).
 A node enters the table when it answers a ping from our second port, which a NAT lets in only if it lets in everybody.
 """
 
@@ -10,32 +10,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial, partialmethod
 
 from kademlia.node import Node
 from kademlia.protocol import KademliaProtocol
 from wgmesh.core.model import Endpoint, IPAddress
+from wgmesh.core.node_cache import MAX_NODES
 from wgmesh.core.pauses import Pauses
 from wgmesh.core.recent import Recent
 from wgmesh.core.sansio import Transmit, Untimed
 from wgmesh.core.wire.dht_message import ID_BYTES, Answer, Request, Result
 from wgmesh.discovery.exchange.unanswered import Unanswered
 from wgmesh.discovery.members.address_rules import AddressRules
+from wgmesh.discovery.members.rotation import Rotation
 from wgmesh.discovery.messages.dht_inbox import DhtInbox
 from wgmesh.discovery.messages.rate_limits import host_of
-from wgmesh.discovery.private_dht.bootstrap import BootstrapNodes
 from wgmesh.discovery.private_dht.routing import BoundedTable, K, node_at
 from wgmesh.discovery.private_dht.storage import JudgedStorage
 
 SECOND_PORT = "second"  # its channel
 PATIENCE_S = (0.4, 0.8)  # twice a long round trip, and once more: a dead node costs 1.2 s
 SILENCE_S = 60.0  # others may name a dead node for minutes: one that has not answered is not asked on hearsay
-LAST_SILENCE_S = 1800.0
 PING_AGAIN_S = 2.0  # one that asks and is not known: a ping may be lost, and one behind a NAT never answers
 DATAGRAMS_FOR_A_QUESTION = 3  # a ping from each of our ports, and an answer: all of them are shorter than the question
-PING_BYTES = 100
+QUESTION_BYTES = 101  # the longest; who has not answered one is asked to store nothing
 MAX_NOTED = 1024  # of each: four times the table
 RandomBytes = Callable[[int], bytes]
 Then = Callable[[Result | None], object]
@@ -49,26 +49,22 @@ class SealedProtocol(KademliaProtocol, Untimed):  # type: ignore[misc]  # the pa
         """`key` is the mesh's. `rules` keep addresses inside the tunnel out."""
         super().__init__(Node(random_bytes(ID_BYTES)), storage, K)
         self.router = BoundedTable(self.source_node)
-        self.bootstrap = BootstrapNodes()
+        self.remembered: Rotation[Endpoint] = Rotation(MAX_NODES)
         self.inbox = DhtInbox(key, random_bytes)
         self.random_id = partial(random_bytes, ID_BYTES)
         self._key = key
         self._rules = rules
         self._pings: Recent[bytes, tuple[Endpoint, Then]] = Recent(MAX_NOTED)
         self._silent: Pauses[bytes] = Pauses(SILENCE_S, SILENCE_S, MAX_NOTED)
-        self._silent_hosts: Pauses[Hashable] = Pauses(SILENCE_S, LAST_SILENCE_S, MAX_NOTED)
         self.unanswered = Unanswered()
         self._pinged: Pauses[bytes] = Pauses(PING_AGAIN_S, PING_AGAIN_S, MAX_NOTED)
         self._outbox: deque[Transmit] = deque()
         self._told_count = -1
 
     def nodes_at(self, endpoints: Iterable[Endpoint], named_by: Endpoint | None = None) -> list[Node]:
-        """Returns the nodes at those addresses that may be asked."""
+        """Returns the nodes at those addresses that may be asked; of those that another names none that was silent."""
         now = self.transport.now()
-        usable = [each for each in endpoints if self._rules.is_candidate(each, named_by or each)]
-        if named_by is not None:
-            usable = [each for each in usable if self._silent_hosts.is_over(host_of(each.host), now)]
-        nodes = [node_at(each, self._key) for each in usable]
+        nodes = [node_at(each, self._key) for each in endpoints if self._rules.is_candidate(each, named_by or each)]
         return [each for each in nodes if named_by is None or self._silent.is_over(each.id, now)]
 
     def handle_datagram(self, data: bytes, source: Endpoint, now: float, channel: str = "") -> None:
@@ -84,8 +80,8 @@ class SealedProtocol(KademliaProtocol, Untimed):  # type: ignore[misc]  # the pa
                 self.inbox.prove(source, now)
                 self.unanswered.answered(source.host, now)
                 named = message.result if isinstance(message.result, tuple) else ()
-                for host in {each.host for each in named} - {source.host}:
-                    self.unanswered.earn(host, len(data))
+                for host in {each.host for each in named}:
+                    self.unanswered.begin_round(host, QUESTION_BYTES, now)
                 awaited[1](message.result)
         elif message.id in self._outstanding:
             self._outstanding.pop(message.id)[1](None)  # we have asked ourselves
@@ -102,12 +98,6 @@ class SealedProtocol(KademliaProtocol, Untimed):  # type: ignore[misc]  # the pa
     def poll_event(self) -> int | None:
         told, self._told_count = self._told_count, len(self.router.nodes())
         return None if told == self._told_count else self._told_count
-
-    def knock(self, *nodes: Node) -> None:
-        """Pays for asking nodes that we were given or have once known, and asking each once more."""
-        for node in nodes:
-            for _ in PATIENCE_S:
-                self.unanswered.grant(node.ip, PING_BYTES)
 
     def _send(self, message: Request | Answer, to: Endpoint, channel: str = "") -> None:
         now = self.transport.now()
@@ -158,21 +148,17 @@ class SealedProtocol(KademliaProtocol, Untimed):  # type: ignore[misc]  # the pa
         if result[0]:
             self.welcome_if_new(node)
         else:
-            now = self.transport.now()
-            self._silent.begin(node.id, now)
-            if not self.unanswered.is_free(node.ip, now):  # whatever port is named next
-                self._silent_hosts.begin(host_of(node.ip), now)
+            self._silent.begin(node.id, self.transport.now())
             if not self.router.is_new_node(node):
-                self.bootstrap.remember(Endpoint(node.ip, node.port))
+                self.remembered.leave(endpoint := Endpoint(node.ip, node.port))
+                self.remembered.enter(endpoint)  # it comes next
             self.router.remove_contact(node)
             self.transport.pump()
         return result
 
     def welcome_if_new(self, node: Node) -> None:
         """Pings a newcomer from the second port. Of a node that is known it takes note that it is there."""
-        now = self.transport.now()
         if not self.router.is_new_node(node):
             self.router.add_contact(node)
-        elif self._pinged.is_over(node.id, now):
-            self._pinged.begin(node.id, now)
+        elif self._pinged.begin(node.id, self.transport.now()):
             self._ping(Endpoint(node.ip, node.port), lambda _: self.router.add_contact(node), SECOND_PORT)

@@ -11,10 +11,11 @@ from kademlia.network import Server
 from kademlia.node import Node
 from wgmesh.core.backoff import delays
 from wgmesh.core.model import Endpoint
-from wgmesh.core.node_cache import encode_nodes
+from wgmesh.core.node_cache import MAX_NODES, encode_nodes
 from wgmesh.discovery.dht import DhtEvent, DhtRequest, NodesCounted, ReadRecord, RecordsRead, StoreRecord
+from wgmesh.discovery.members.rotation import Rotation
 from wgmesh.discovery.private_dht.io.lookup import Lookup
-from wgmesh.discovery.private_dht.io.protocol import SECOND_PORT, SealedProtocol
+from wgmesh.discovery.private_dht.io.protocol import PATIENCE_S, QUESTION_BYTES, SECOND_PORT, SealedProtocol
 from wgmesh.runtime.datagram import DatagramDriver
 from wgmesh.runtime.udp_sockets import open_exchange_socket
 
@@ -22,6 +23,7 @@ REQUESTS_MAX = 128  # that wait; a round of the roster is 32
 WORKERS = 32  # requests at a time: a round of the roster waits for dead nodes once
 DEADLINE_S = 5.0  # of a look-up: what is known then is the result
 CHECKED = 4  # contacts at a time, those first that were silent for longest
+ENTRIES = 4  # of what the operator named and of what was known once: dead ones of one kind do not hold up the other
 # From the first to the last pause: while nobody is known (eight dead addresses cost less than 1 MB a day), and then.
 ENTER_S = (1.0, 180.0)
 REFRESH_S = (2.0, 1800.0)
@@ -34,6 +36,7 @@ class PrivateDhtServer(Server):  # type: ignore[misc]  # the package has no type
         super().__init__(storage=protocol.storage)
         self.protocol = protocol
         self._on_event = on_event
+        self._named: Rotation[Endpoint] = Rotation(MAX_NODES)
         self._requests: asyncio.Queue[DhtRequest] = asyncio.Queue(REQUESTS_MAX)
         self._is_alone = True
         self._has_news = asyncio.Event()
@@ -45,13 +48,14 @@ class PrivateDhtServer(Server):  # type: ignore[misc]  # the package has no type
 
     def set_bootstrap(self, endpoints: Iterable[Endpoint]) -> None:
         """Makes these all nodes that the operator named, and tries some at once."""
-        self.protocol.bootstrap.give(endpoints)
+        self._named = Rotation(MAX_NODES)
+        self._named.enter(*endpoints)
         self._has_news.set()
 
     def state(self) -> bytes | None:
         """Returns the nodes that the next run may enter through, for their file; None while nobody is known."""
         nodes = [Endpoint(each.ip, each.port) for each in reversed(self.protocol.router.nodes())]
-        return encode_nodes([*nodes, *self.protocol.bootstrap.remembered]) if nodes else None
+        return encode_nodes([*nodes, *self.protocol.remembered]) if nodes else None
 
     async def listen(self, port: int, interface: str = "") -> None:
         """Opens the port, or a free one where it is taken, on all addresses. Raises NotReady."""
@@ -96,9 +100,11 @@ class PrivateDhtServer(Server):  # type: ignore[misc]  # the package has no type
                         self._on_event(RecordsRead(name, tuple(values)))
 
     async def _refresh_table(self) -> None:
-        table, bootstrap = self.protocol.router, self.protocol.nodes_at(self.protocol.bootstrap.turn())
-        strangers = [*filter(table.is_new_node, bootstrap)]
-        self.protocol.knock(*strangers)
+        table = self.protocol.router
+        entries = dict.fromkeys((*self._named.take(ENTRIES), *self.protocol.remembered.take(ENTRIES)))
+        strangers = [*filter(table.is_new_node, self.protocol.nodes_at(entries))]
+        for node in strangers:  # that we were given or have once known: each may be asked, and once more
+            self.protocol.unanswered.grant(node.ip, QUESTION_BYTES, len(PATIENCE_S))
         asked = [*table.nodes()[:CHECKED], *strangers]
         outcomes = await asyncio.gather(*map(self.protocol.call_ping, asked))
         there = [node for node, (is_there, _) in zip(asked, outcomes, strict=True) if is_there]
