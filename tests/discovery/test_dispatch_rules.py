@@ -106,6 +106,7 @@ class Scene:
             parts.pair_keys,
             parts.members,
             parts.diagnosis,
+            parts.hellos,
             answers,
             lan,
             [Witness(self.log)],

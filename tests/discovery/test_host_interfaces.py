@@ -37,12 +37,14 @@ def test_a_point_to_point_line_has_addresses_of_ours_and_no_neighbours() -> None
     ]
 
 
-def test_without_ipv4_or_multicast_nothing_is_announced() -> None:
-    flags = {"v6": (RUNNING | MULTICAST, V6), "nomc": (RUNNING, V4)}
+def test_without_multicast_or_an_address_for_others_nothing_is_announced() -> None:
+    link_local = (ipaddress.ip_interface("fe80::5/64"),)
+    flags = {"v6": (RUNNING | MULTICAST, V6), "bare": (RUNNING | MULTICAST, link_local), "nomc": (RUNNING, V4)}
     links = [ETH, *(Link(name, 5, bits, "", addresses) for name, (bits, addresses) in flags.items())]
     assert {each.name: each.announces for each in lan_interfaces(links, "wg0")} == {
         "eth0": True,
-        "v6": False,
+        "v6": True,
+        "bare": False,
         "nomc": False,
     }
 

@@ -103,8 +103,8 @@ def assemble(settings: DiscoverySettings, randomness: Randomness, boot: bytes, b
     diagnosis = Diagnosis(own, own_key, members.table, duplicates, outbox, lambda: announcer.sealed_count)
 
     # The ways of finding peers: each is a folder, and a line here.
-    group = Endpoint(keys.multicast_group, keys.lan_port)
-    lan = LanLayer(own, announcer, members, contacts, outbox, group, unit)
+    groups = (Endpoint(keys.multicast_group, keys.lan_port), Endpoint(keys.multicast_group6, keys.lan_port))
+    lan = LanLayer(own, announcer, members, contacts, outbox, rules, groups, unit)
     upstream = UpstreamGossip(own, announcer, members, hellos, outbox, rules, unit, settings.gossip)
     gossip = GossipLayer(own, announcer, members, outbox, rules, upstream, unit)
     rendezvous = RendezvousLayer(
@@ -135,9 +135,9 @@ def assemble(settings: DiscoverySettings, randomness: Randomness, boot: bytes, b
         mapping=ExchangeMapping(random_bytes),
         layers=layers,
         dht=dht,
-        dispatch=Dispatch(own, inbox, pair_keys, members, diagnosis, answers, lan, layers, table, unanswered),
+        dispatch=Dispatch(own, inbox, pair_keys, members, diagnosis, hellos, answers, lan, layers, table, unanswered),
         diagnosis=diagnosis,
         announcer=announcer,
-        health=HealthBoard(layers, members, rules, bool(settings.static_peers)),
+        health=HealthBoard(own, layers, members, hellos, outbox, rules, bool(settings.static_peers)),
         outbox=outbox,
     )

@@ -75,8 +75,8 @@ class DiscoveryCore:
         return self._keys.lan_port
 
     @property
-    def multicast_group(self) -> ipaddress.IPv4Address:
-        return self._keys.multicast_group
+    def multicast_groups(self) -> tuple[ipaddress.IPv4Address, ipaddress.IPv6Address]:
+        return self._keys.multicast_group, self._keys.multicast_group6
 
     @property
     def table(self) -> PeerTable:
@@ -263,6 +263,7 @@ class DiscoveryCore:
         if self._own.description is not None:
             sources += [
                 ("contacts", self._contacts.poll_timeout()),
+                ("health", self._health.poll_timeout()),
                 ("refreshes", self._members.refreshes.poll_timeout()),
                 *((layer.name, layer.poll_timeout()) for layer in self._layers),
             ]
@@ -344,4 +345,5 @@ class DiscoveryCore:
             self._outbox.report(PairKeysWanted(wanted))
         self._expiry.settle(now)
         self._diagnosis.settle(now)
+        self._health.settle(now)
         self._outbox.settle(now)

@@ -73,6 +73,7 @@ class Dispatch:
         pair_keys: PairKeys,
         members: Membership,
         diagnosis: Diagnosis,
+        hellos: Hellos,
         answers: Answers,
         lan: LanLayer,
         layers: Iterable[Layer],
@@ -84,6 +85,7 @@ class Dispatch:
         self._pair_keys = pair_keys
         self._members = members
         self._diagnosis = diagnosis
+        self._hellos = hellos
         self._answers = answers
         self._lan = lan
         self._layers = tuple(layers)
@@ -101,6 +103,7 @@ class Dispatch:
                 self._unanswered.earn(source.host, len(data))  # who speaks in our name is asked to prove it
             self._diagnosis.note_rejected(rejected, source, now)
             if channel and rejected.reason is Rejection.OWN:
+                self._lan.note_echo(channel)
                 return  # multicast comes back to its sender
             raise
         self._unanswered.earn(source.host, len(data))
@@ -119,6 +122,8 @@ class Dispatch:
     def act(self, received: Received, now: float) -> None:
         """Acts on one message, now that all that can be known of its sender is known. Raises Rejected."""
         message = received.message
+        if not received.channel:
+            self._hellos.silence.heard()
         standing = judge(message, self._own.key, self._pair_keys, self._members.possessions, now)
         handler = self._handler(received, standing)
         if message.type in HEARD and not received.channel and standing is not Standing.DOUBTFUL:

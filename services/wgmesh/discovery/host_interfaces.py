@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
-from wgmesh.core.model import Endpoint, IPInterface
+from wgmesh.core.model import Endpoint, IPAddress, IPInterface
 
 CHANNEL_PREFIX = "lan:"
 
@@ -46,6 +47,11 @@ class LanInterface:
     def ipv4(self) -> ipaddress.IPv4Address | None:
         return next((each.ip for each in self.addresses if isinstance(each, ipaddress.IPv4Interface)), None)
 
+    @property
+    def ipv6(self) -> ipaddress.IPv6Address | None:
+        """An address of ours there that others can use: a link-local one would need a zone, another on each host."""
+        return next(filter(_is_ipv6_for_others, (each.ip for each in self.addresses)), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -75,6 +81,10 @@ def _is_usable(link: Link, mesh_interface: str) -> bool:
 
 
 def _announces(link: Link) -> bool:
-    if not any(isinstance(address, ipaddress.IPv4Interface) for address in link.addresses):
+    if not any(address.version == 4 or _is_ipv6_for_others(address.ip) for address in link.addresses):
         return False
     return bool(link.flags & LOOPBACK or (link.flags & MULTICAST and not link.flags & POINT_TO_POINT))
+
+
+def _is_ipv6_for_others(host: IPAddress) -> TypeGuard[ipaddress.IPv6Address]:
+    return isinstance(host, ipaddress.IPv6Address) and not host.is_link_local and not host.is_loopback

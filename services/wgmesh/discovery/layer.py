@@ -36,6 +36,14 @@ class Layer:
         """Returns how it fares; None where the shell says that, or where nothing is shown."""
         return None
 
+    def remark(self, now: float) -> Health | None:
+        """Returns what it has to add to what the shell says: a worse state counts, and the detail follows."""
+        return None
+
+    def remark_due_at(self, now: float) -> float | None:
+        """Returns when there may be something to remark though nothing happens, or None for never."""
+        return None
+
     def described(self, now: float) -> None:
         """What this node says of itself has changed."""
 

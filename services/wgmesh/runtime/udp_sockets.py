@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from wgmesh.core.errors import NotReady
 
 IP_MULTICAST_ALL = 49  # linux/in.h; the socket module has no name for it
+IPV6_MULTICAST_ALL = 29  # linux/in6.h; since Linux 4.20
 RECEIVE_BUFFER_BYTES = 1 << 20  # a LAN of hundreds that answers one newcomer at once; the kernel may give less
 
 
@@ -46,6 +47,12 @@ def _bind_wildcard(port: int, shares_lan_port: bool) -> socket.socket:
             raise
         return _bind(socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC), "", port, shares_lan_port)
     exchange.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    try:
+        exchange.setsockopt(socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)  # the LAN's datagrams are for its own sockets
+    except OSError as error:  # an older kernel: what then comes here too is refused, because nobody announces here
+        if error.errno != errno.ENOPROTOOPT:
+            exchange.close()
+            raise
     return _bind(exchange, "::", port, shares_lan_port)
 
 

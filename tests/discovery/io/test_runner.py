@@ -68,7 +68,7 @@ async def test_a_probe_tells_who_is_there_and_that_nobody_is(secret: Secret) -> 
 async def test_without_a_lan_the_layer_says_why(secret: Secret) -> None:
     with closing(station(secret)) as one:
         one.set_links(())
-        assert lan_detail(one) == "no interface with IPv4 and multicast is up"
+        assert lan_detail(one) == "no interface with IPv4 or IPv6 and multicast is up"
         one.set_links_unknown("netlink refused")
         assert lan_detail(one) == "netlink refused"
         one.set_links((LO,))

@@ -6,9 +6,12 @@ import ipaddress
 
 from wgmesh.core.model import Endpoint
 from wgmesh.discovery.host_interfaces import LanInterface
+from wgmesh.discovery.lan.channels import LanChannel, lan_channels
 from wgmesh.discovery.lan.schedule import LanSchedule
 
-ETH0 = LanInterface("eth0", 2, (ipaddress.ip_interface("192.168.1.5/24"), ipaddress.ip_interface("fd00::5/64")))
+ETH0 = LanInterface("eth0", 2, (ipaddress.ip_interface("192.168.1.5/24"),))
+BOTH = LanInterface("eth0", 2, (ipaddress.ip_interface("192.168.1.5/24"), ipaddress.ip_interface("fd00::5/64")))
+ONLY_IPV6 = LanInterface("eth0", 2, (ipaddress.ip_interface("fe80::5/64"), ipaddress.ip_interface("fd00::5/64")))
 ETH1 = LanInterface("eth1", 3, (ipaddress.ip_interface("10.0.0.5/8"),))
 
 
@@ -30,18 +33,19 @@ def test_a_newcomer_brings_the_next_announcement_forward_but_not_beyond_the_rate
 def test_interfaces_keep_their_own_time_and_a_new_one_starts_at_once() -> None:
     lan = started(ETH0)
     announced_at(lan, until=1.0)
-    lan.set_interfaces([ETH0, ETH1], 2.0)
-    assert lan.due(2.0) == [ETH1]
-    lan.set_interfaces([ETH1], 2.1)
-    assert lan.interface("lan:eth0") is None and lan.interfaces == (ETH1,)
+    (eth1,) = channels(ETH1)
+    lan.set_channels([*channels(ETH0), eth1], 1.5)
+    assert lan.due(1.5) == [eth1]
+    lan.set_channels([eth1], 2.1)
+    assert lan.channel("lan:eth0") is None and lan.channels == (eth1,)
 
 
 def test_a_changed_address_is_announced_at_once() -> None:
     lan = started(ETH0)
     announced_at(lan, until=1.0)
     moved = LanInterface("eth0", 2, (ipaddress.ip_interface("192.168.2.5/24"),))
-    lan.set_interfaces([moved], 2.0)
-    assert lan.due(2.0) == [moved]
+    lan.set_channels(channels(moved), 2.0)
+    assert lan.due(2.0) == list(channels(moved))
 
 
 def test_an_interface_that_cannot_announce_is_left_alone() -> None:
@@ -50,15 +54,49 @@ def test_an_interface_that_cannot_announce_is_left_alone() -> None:
 
 
 def test_only_neighbours_on_the_subnet_are_attached() -> None:
-    assert ETH0.is_attached(Endpoint.parse("192.168.1.77:1")) and ETH0.is_attached(Endpoint.parse("[fd00::7]:1"))
-    assert not ETH0.is_attached(Endpoint.parse("192.168.2.77:1"))
+    assert BOTH.is_attached(Endpoint.parse("192.168.1.77:1")) and BOTH.is_attached(Endpoint.parse("[fd00::7]:1"))
+    assert not BOTH.is_attached(Endpoint.parse("192.168.2.77:1"))
     assert not ETH1.is_attached(Endpoint.parse("[fd00::7]:1"))
-    assert ETH0.ipv4 == ipaddress.IPv4Address("192.168.1.5")
+    assert BOTH.ipv4 == ipaddress.IPv4Address("192.168.1.5")
+
+
+def test_an_interface_that_has_ipv6_alone_is_announced_on_like_any_other() -> None:
+    lan = started(ONLY_IPV6)
+    assert [(each.name, str(each.source)) for each in lan.channels] == [("lan6:eth0", "fd00::5")]
+    assert announced_at(lan, until=11.0) == [0.0, 0.25, 1.0, 6.0, 11.0]
+
+
+def test_ipv6_beside_ipv4_is_announced_on_later_and_seldom() -> None:
+    lan = LanSchedule(lambda: 0.5)
+    lan.set_channels(channels(BOTH)[1:], 0.0)
+    lan.restart(0.1)
+    assert announced_at(lan, until=122.0) == [0.5, 2.0, 62.0, 122.0]
+
+
+def test_ipv6_beside_ipv4_is_announced_on_as_often_while_somebody_is_heard_by_it_alone() -> None:
+    lan = LanSchedule(lambda: 0.5)
+    lan.set_channels(channels(BOTH)[1:], 0.0)
+    announced_at(lan, until=10.0)
+    lan.need("lan6:eth0", 12.0)
+    assert announced_at(lan, until=60.0) == [12.0, 17.0, 22.0, 27.0, 32.0]  # until four of that neighbour's are missed
+    lan.restart(61.0)
+    assert announced_at(lan, until=92.0) == [92.0]
+
+
+def test_without_ipv6_or_with_link_local_addresses_alone_there_is_no_ipv6_channel() -> None:
+    assert [each.name for each in lan_channels([BOTH, ONLY_IPV6], with_ipv6=False)] == ["lan:eth0"]
+    bare = LanInterface("eth0", 2, (ipaddress.ip_interface("fe80::5/64"),))
+    loopback = LanInterface("lo", 1, (ipaddress.ip_interface("::1/128"),))
+    assert channels(bare) == () and channels(loopback) == ()
+
+
+def channels(*interfaces: LanInterface) -> tuple[LanChannel, ...]:
+    return lan_channels(interfaces, with_ipv6=True)
 
 
 def started(interface: LanInterface) -> LanSchedule:
     lan = LanSchedule(lambda: 0.5)
-    lan.set_interfaces([interface], 0.0)
+    lan.set_channels(channels(interface), 0.0)
     return lan
 
 

@@ -19,6 +19,8 @@ GOSSIP_PORT_BASE = 51821
 GOSSIP_PORT_RANGE = 1000
 PROBE_PORT_OFFSET = 2000
 LAN_PORT = 51830
+# RFC 4291, 2.7: a transient group of link-local scope. RFC 3307, 4.3: the group ids that nobody assigns begin with a 1.
+LAN_GROUP6_BASE = int(ipaddress.IPv6Address("ff12::8000:0"))
 HOUR_S = 3600
 
 
@@ -53,6 +55,8 @@ class MeshKeys:
     """8 bytes: the mesh /64."""
     multicast_id: bytes = field(repr=False)
     """4 bytes, of which two choose the LAN group."""
+    multicast6_id: bytes = field(repr=False)
+    """4 bytes that choose the LAN group of IPv6. Not upstream's."""
     psk: PresharedKey = field(repr=False)
     """WireGuard's preshared key, the same for every pair."""
     gossip_port: int
@@ -69,6 +73,10 @@ class MeshKeys:
     @property
     def multicast_group(self) -> ipaddress.IPv4Address:
         return ipaddress.IPv4Address(bytes((239, 192, self.multicast_id[0], self.multicast_id[1])))
+
+    @property
+    def multicast_group6(self) -> ipaddress.IPv6Address:
+        return ipaddress.IPv6Address(LAN_GROUP6_BASE | int.from_bytes(self.multicast6_id, "big"))
 
     @property
     def layout(self) -> MeshLayout:
@@ -112,6 +120,7 @@ def derive(secret: Secret) -> MeshKeys:
         mesh_subnet=expand("wgmesh-subnet-v1", 2),
         mesh_prefix_v6=b"\xfd" + expand("wgmesh-ipv6-prefix-v1", 7),
         multicast_id=expand("wgmesh-mcast-v1", 4),
+        multicast6_id=expand("wgmesh-mcast-ipv6-v1", 4),
         psk=PresharedKey(expand("wgmesh-wg-psk-v1", 32)),
         gossip_port=GOSSIP_PORT_BASE + port_offset,
         rendezvous_id=hashlib.sha256(key_material + b"rv").digest()[:8],

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 from wgmesh.core.keys.possession import PROOF_BYTES, PairKey, proof
-from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.core.model import Endpoint, IPAddress, PublicKey
 from wgmesh.core.wire.advertised import AdvertisedEndpoint
 from wgmesh.core.wire.announcement import (
     DATAGRAM_BUDGET_BYTES,
@@ -27,7 +27,6 @@ from wgmesh.core.wire.envelope import NONCE_BYTES, MessageType, plaintext_of, pl
 from wgmesh.core.wire.gossip_message import Bucket, Gossip, encode_gossip, split_gossip
 from wgmesh.core.wire.probe import Probe, ProbeReply, encode_probe_reply
 from wgmesh.core.wire.rendezvous import Offer, Start, encode_offer, encode_start
-from wgmesh.discovery.host_interfaces import LanInterface
 from wgmesh.discovery.members.address_rules import AddressRules
 from wgmesh.discovery.members.record import NEVER, PeerRecord
 from wgmesh.discovery.members.rotation import Rotation
@@ -136,12 +135,13 @@ class Announcer:
             datagrams.append(self._prove_and_seal(MessageType.GOSSIP, payload, recipient, pair_key))
         return datagrams
 
-    def announce_on(self, interface: LanInterface, now: float) -> bytes:
-        """A LAN announcement: no list of peers, or Go nodes refuse it for one entry they do not like."""
-        announcement = self._announcement(None)
-        if interface.ipv4 is not None:
-            port = self._own.described.wireguard_port
-            announcement = replace(announcement, endpoint=AdvertisedEndpoint(interface.ipv4, port))
+    def announce_on(self, source: IPAddress, now: float) -> bytes:
+        """A LAN announcement, where our address is `source`.
+
+        No list of peers, or Go nodes refuse it for one entry they do not like.
+        """
+        endpoint = AdvertisedEndpoint(source, self._own.described.wireguard_port)
+        announcement = replace(self._announcement(None), endpoint=endpoint)
         return self._message(MessageType.ANNOUNCE, announcement, now, (), None)
 
     def goodbye(self, now: float, recipient: PublicKey | None = None) -> bytes:

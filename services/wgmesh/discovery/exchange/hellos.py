@@ -24,6 +24,7 @@ from wgmesh.discovery.messages.pair_keys import PairKeys
 from wgmesh.discovery.messages.rate_limits import ANSWER_TRUST_S
 from wgmesh.discovery.outbox import Outbox
 from wgmesh.discovery.own import Own
+from wgmesh.discovery.silence import Silence
 
 # A peer that has just spoken is there: only loss makes a repeat useful. On a machine where many nodes start at once
 # its answer comes late, and a dense burst would make it later still. The same while a key agreement is to be made.
@@ -60,6 +61,8 @@ class Hellos:
         self.introductions: TimerQueue[PublicKey] = TimerQueue()
         """Who has answered us, and may still know us by a mere claim."""
         self.unanswered = unanswered
+        self.silence = Silence()
+        """Whether anybody has ever spoken to the exchange socket since we ask others outside the tunnel."""
         self.on_stranger_met: Callable[[PublicKey, float], None] = lambda key, now: None
         """Told of a member that has answered at an address of the DHT."""
         self.on_stranger_silent: Callable[[Endpoint, float], None] = lambda address, now: None
@@ -103,6 +106,8 @@ class Hellos:
             return False
         self._inbox.trust(target.host, now + patience_s)
         self._outbox.send(transmit)
+        if not self._rules.is_in_mesh(target.host):
+            self.silence.sent(now)
         return True
 
     def ask_afresh(

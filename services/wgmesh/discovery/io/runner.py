@@ -85,7 +85,7 @@ class DiscoveryRunner:
         self.on_dht_request: Callable[[DhtRequest], None] | None = None
         """Does what is asked of the Mainline DHT."""
         self._driver: DatagramDriver[Event] = DatagramDriver(core, {"": exchange.socket}, self._on_event)
-        self._lan = LanSockets(self._driver, core.multicast_group, core.lan_port, settings.lan, log)
+        self._lan = LanSockets(self._driver, core.multicast_groups, core.lan_port, settings, log)
         self._note_exchange(exchange.port, exchange.is_expected_port)
         self._pump()
 

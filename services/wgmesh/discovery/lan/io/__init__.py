@@ -1,1 +1,1 @@
-"""The multicast sockets, one for each interface."""
+"""The multicast sockets, one for each interface and family."""
