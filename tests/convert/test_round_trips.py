@@ -44,6 +44,7 @@ from wgmesh.core.model import (
     RefusedRoute,
     SelfDescription,
     Sighting,
+    Silence,
 )
 from wgmesh.v1 import device_pb2, endpoint_pb2
 
@@ -88,6 +89,7 @@ peers = st.builds(
     traceparent=texts,
     control_endpoint=st.none() | endpoints,
     possession_at=st.none() | times,
+    silence=st.none() | st.builds(Silence, endpoints, times),
 )
 descriptions = st.builds(
     SelfDescription,

@@ -26,19 +26,19 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from wgmesh.v1 import endpoint_pb2 as wgmesh_dot_v1_dot_endpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14wgmesh/v1/peer.proto\x12\twgmesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\"\xc0\x01\n\tCandidate\x12%\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12*\n\x06source\x18\x02 \x01(\x0e\x32\x1a.wgmesh.v1.CandidateSource\x12\x30\n\x0cobserve_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nprove_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcc\x03\n\x04Peer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x04 \x01(\t\x12(\n\ncandidates\x18\x05 \x03(\x0b\x32\x14.wgmesh.v1.Candidate\x12\x19\n\x11\x64iscovery_methods\x18\x06 \x03(\t\x12\x12\n\nintroducer\x18\x07 \x01(\x08\x12\x19\n\x11routable_networks\x18\x08 \x03(\t\x12\x10\n\x08nat_type\x18\t \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x64irect_seen_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06native\x18\x0c \x01(\x08\x12\x13\n\x0btraceparent\x18\r \x01(\t\x12-\n\x10\x63ontrol_endpoint\x18\x0e \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x33\n\x0fpossession_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x03\x42\x61n\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12,\n\x08\x62\x61n_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t*\xe7\x01\n\x0f\x43\x61ndidateSource\x12 \n\x1c\x43\x41NDIDATE_SOURCE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41NDIDATE_SOURCE_LAN\x10\x01\x12\x1d\n\x19\x43\x41NDIDATE_SOURCE_OBSERVED\x10\x02\x12\x1e\n\x1a\x43\x41NDIDATE_SOURCE_ANNOUNCED\x10\x03\x12 \n\x1c\x43\x41NDIDATE_SOURCE_SECOND_HAND\x10\x04\x12\x1b\n\x17\x43\x41NDIDATE_SOURCE_STATIC\x10\x05\x12\x1a\n\x16\x43\x41NDIDATE_SOURCE_CACHE\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14wgmesh/v1/peer.proto\x12\twgmesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\"\xc0\x01\n\tCandidate\x12%\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12*\n\x06source\x18\x02 \x01(\x0e\x32\x1a.wgmesh.v1.CandidateSource\x12\x30\n\x0cobserve_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nprove_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x04\n\x04Peer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x04 \x01(\t\x12(\n\ncandidates\x18\x05 \x03(\x0b\x32\x14.wgmesh.v1.Candidate\x12\x19\n\x11\x64iscovery_methods\x18\x06 \x03(\t\x12\x12\n\nintroducer\x18\x07 \x01(\x08\x12\x19\n\x11routable_networks\x18\x08 \x03(\t\x12\x10\n\x08nat_type\x18\t \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x64irect_seen_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06native\x18\x0c \x01(\x08\x12\x13\n\x0btraceparent\x18\r \x01(\t\x12-\n\x10\x63ontrol_endpoint\x18\x0e \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x33\n\x0fpossession_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x0fsilent_endpoint\x18\x10 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12/\n\x0bsilent_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x03\x42\x61n\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12,\n\x08\x62\x61n_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t*\xe7\x01\n\x0f\x43\x61ndidateSource\x12 \n\x1c\x43\x41NDIDATE_SOURCE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41NDIDATE_SOURCE_LAN\x10\x01\x12\x1d\n\x19\x43\x41NDIDATE_SOURCE_OBSERVED\x10\x02\x12\x1e\n\x1a\x43\x41NDIDATE_SOURCE_ANNOUNCED\x10\x03\x12 \n\x1c\x43\x41NDIDATE_SOURCE_SECOND_HAND\x10\x04\x12\x1b\n\x17\x43\x41NDIDATE_SOURCE_STATIC\x10\x05\x12\x1a\n\x16\x43\x41NDIDATE_SOURCE_CACHE\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wgmesh.v1.peer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CANDIDATESOURCE']._serialized_start=842
-  _globals['_CANDIDATESOURCE']._serialized_end=1073
+  _globals['_CANDIDATESOURCE']._serialized_start=937
+  _globals['_CANDIDATESOURCE']._serialized_end=1168
   _globals['_CANDIDATE']._serialized_start=95
   _globals['_CANDIDATE']._serialized_end=287
   _globals['_PEER']._serialized_start=290
-  _globals['_PEER']._serialized_end=750
-  _globals['_BAN']._serialized_start=752
-  _globals['_BAN']._serialized_end=839
+  _globals['_PEER']._serialized_end=845
+  _globals['_BAN']._serialized_start=847
+  _globals['_BAN']._serialized_end=934
 # @@protoc_insertion_point(module_scope)

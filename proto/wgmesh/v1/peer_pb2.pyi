@@ -122,6 +122,8 @@ class Peer(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     CONTROL_ENDPOINT_FIELD_NUMBER: _builtins.int
     POSSESSION_TIME_FIELD_NUMBER: _builtins.int
+    SILENT_ENDPOINT_FIELD_NUMBER: _builtins.int
+    SILENT_TIME_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The WireGuard public key, 32 bytes."""
     hostname: _builtins.str
@@ -166,6 +168,14 @@ class Peer(_message.Message):
     def possession_time(self) -> _timestamp_pb2.Timestamp:
         """When it last proved to us that it holds its private key; unset if never."""
 
+    @_builtins.property
+    def silent_endpoint(self) -> _endpoint_pb2.Endpoint:
+        """The exchange endpoint outside the tunnel that was asked in vain; unset if none was, or one has answered since."""
+
+    @_builtins.property
+    def silent_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is known to be silent; unset with silent_endpoint."""
+
     def __init__(
         self,
         *,
@@ -184,10 +194,12 @@ class Peer(_message.Message):
         traceparent: _builtins.str = ...,
         control_endpoint: _endpoint_pb2.Endpoint | None = ...,
         possession_time: _timestamp_pb2.Timestamp | None = ...,
+        silent_endpoint: _endpoint_pb2.Endpoint | None = ...,
+        silent_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["control_endpoint", b"control_endpoint", "direct_seen_time", b"direct_seen_time", "first_seen_time", b"first_seen_time", "possession_time", b"possession_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["control_endpoint", b"control_endpoint", "direct_seen_time", b"direct_seen_time", "first_seen_time", b"first_seen_time", "possession_time", b"possession_time", "silent_endpoint", b"silent_endpoint", "silent_time", b"silent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "control_endpoint", b"control_endpoint", "direct_seen_time", b"direct_seen_time", "discovery_methods", b"discovery_methods", "first_seen_time", b"first_seen_time", "hostname", b"hostname", "introducer", b"introducer", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "native", b"native", "possession_time", b"possession_time", "public_key", b"public_key", "routable_networks", b"routable_networks", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "control_endpoint", b"control_endpoint", "direct_seen_time", b"direct_seen_time", "discovery_methods", b"discovery_methods", "first_seen_time", b"first_seen_time", "hostname", b"hostname", "introducer", b"introducer", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "native", b"native", "possession_time", b"possession_time", "public_key", b"public_key", "routable_networks", b"routable_networks", "silent_endpoint", b"silent_endpoint", "silent_time", b"silent_time", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

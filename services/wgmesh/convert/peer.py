@@ -27,6 +27,7 @@ from wgmesh.core.model import (
     PeerProof,
     PeersSnapshot,
     SelfDescription,
+    Silence,
 )
 from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
 from wgmesh.v1 import peer_pb2
@@ -89,6 +90,8 @@ def peer_to_proto(peer: Peer) -> peer_pb2.Peer:
         traceparent=peer.traceparent,
         control_endpoint=endpoint_to_proto(peer.control_endpoint),
         possession_time=timestamp(peer.possession_at),
+        silent_endpoint=endpoint_to_proto(peer.silence.endpoint if peer.silence else None),
+        silent_time=timestamp(peer.silence.since if peer.silence else None),
     )
 
 
@@ -110,7 +113,13 @@ def peer_from_proto(message: peer_pb2.Peer) -> Peer:
         traceparent=message.traceparent,
         control_endpoint=endpoint_from_proto(message, "control_endpoint"),
         possession_at=seconds(message, "possession_time"),
+        silence=_silence_from_proto(message),
     )
+
+
+def _silence_from_proto(message: peer_pb2.Peer) -> Silence | None:
+    endpoint = endpoint_from_proto(message, "silent_endpoint")
+    return None if endpoint is None else Silence(endpoint, seconds(message, "silent_time") or 0.0)
 
 
 def self_description_to_proto(description: SelfDescription) -> discovery_pb2.SelfDescription:

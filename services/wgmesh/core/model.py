@@ -149,6 +149,14 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """An exchange address that did not answer, and since when that is known."""
+
+    endpoint: Endpoint
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """A member of the mesh as discovery knows it. `candidates` are best first."""
 
@@ -168,6 +176,8 @@ class Peer:
     control_endpoint: Endpoint | None = None
     possession_at: float | None = None
     """When it last proved to us, and to nobody else, that it holds its private key."""
+    silence: Silence | None = None
+    """Where it was asked in vain outside the tunnel; None if it was not, or has answered since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from wgmesh.core.model import (
 )
 from wgmesh.core.network_index import NetworkIndex
 from wgmesh.node.addresses import AddressBook, Contest, OwnAddresses
+from wgmesh.node.firewalls import suspicion
 from wgmesh.node.handshakes import Approach, HandshakeTable
 from wgmesh.node.liveness import Liveness, TrafficMemory, Verdict, judge
 from wgmesh.node.routes import Choice, RouteChooser, Surroundings
@@ -98,7 +99,7 @@ class Composer:
         self._remember(world.peers)
         own = self._addresses.own(world.identity, peers)
         contests = self._addresses.contests(self._own_key, own, peers)
-        verdicts = {peer.public_key: self._judge(peer, observed, now) for peer in peers}
+        verdicts = {peer.public_key: self._judge(peer, observed, world, now) for peer in peers}
         retained, unwanted = self._unnamed_peers(peers, observed, excluded, now)
         approaches = self._handshakes.approaches(peers, observed, now, _routed(world.device))
         desired = self._desired_peers(peers, approaches, contests) + tuple(peer for peer, _ in retained)
@@ -181,8 +182,11 @@ class Composer:
         mesh = self._mesh_ipv4 if address.version == 4 else self._mesh_ipv6
         return network.prefixlen == address.max_prefixlen and address in mesh
 
-    def _judge(self, peer: Peer, observed: Mapping[PublicKey, ObservedPeer], now: float) -> Verdict:
-        return judge(observed.get(peer.public_key), self._traffic.grew_at(peer.public_key), now)
+    def _judge(self, peer: Peer, observed: Mapping[PublicKey, ObservedPeer], world: World, now: float) -> Verdict:
+        verdict = judge(observed.get(peer.public_key), self._traffic.grew_at(peer.public_key), now)
+        own_port = world.device.listen_port if world.device else self._settings.listen_port
+        obstacle = suspicion(peer, verdict, world.peers.layers, own_port, now)
+        return replace(verdict, reason=f"{verdict.reason}; {obstacle}") if obstacle else verdict
 
     def _device(self, own: OwnAddresses, peers: tuple[DesiredPeer, ...]) -> DesiredDevice:
         ipv4 = ipaddress.IPv4Interface((own.ipv4, self._mesh_ipv4.prefixlen))

@@ -321,6 +321,8 @@ class Hellos:
             self.on_stranger_silent(attempt.target, now)
         if Purpose.PROBE in attempt.purposes:
             self._outbox.report(ProbeFailed(attempt.target))
+        if attempt.key is not None and not self._rules.is_in_mesh(attempt.target.host):
+            self._outbox.note(self._members.table.note_silence(attempt.key, attempt.target, now), now)
         record = None if attempt.key is None else self._members.table.get(attempt.key)
         if Purpose.REFRESH not in attempt.purposes or record is None:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
-from wgmesh.core.model import Endpoint, IPAddress, IPNetwork, Peer, PublicKey
+from wgmesh.core.model import Endpoint, IPAddress, IPNetwork, Peer, PublicKey, Silence
 from wgmesh.discovery.members.candidates import PROOF_FRESH_S, Candidates
 from wgmesh.discovery.members.evidence import Evidence
 from wgmesh.discovery.outbox import Change
@@ -64,6 +64,8 @@ class PeerRecord:
     possession_at: float | None = None
     """When it last proved to hold its private key, in a message to us."""
     control_endpoint: Endpoint | None = None
+    silence: Silence | None = None
+    """Where it was asked in vain since it last answered."""
     witness: Witness | None = None
     traceparent: str = ""
 
@@ -156,4 +158,5 @@ class PeerRecord:
             traceparent=self.traceparent,
             control_endpoint=self.control_endpoint,
             possession_at=self.possession_at,
+            silence=self.silence,
         )

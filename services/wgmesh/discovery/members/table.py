@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import inf
 
-from wgmesh.core.model import CandidateSource, Endpoint, IPAddress, Peer, PeerProof, PublicKey
+from wgmesh.core.model import CandidateSource, Endpoint, IPAddress, Peer, PeerProof, PublicKey, Silence
 from wgmesh.core.timer_queue import TimerQueue
 from wgmesh.discovery.bounds import PEERS_MAX
 from wgmesh.discovery.members.address_claims import AddressClaims
@@ -195,9 +195,19 @@ class PeerTable:
     def set_control_endpoint(self, key: PublicKey, endpoint: Endpoint) -> Change:
         """Notes the exchange address from which a peer has answered us."""
         record = self._records.get(key)
-        if record is None or record.control_endpoint == endpoint:
+        if record is None or (record.control_endpoint == endpoint and record.silence is None):
             return Change.NOTHING
+        record.silence = None
         self._set_control(record, endpoint)
+        self._touch(key)
+        return Change.CONTENT
+
+    def note_silence(self, key: PublicKey, endpoint: Endpoint, now: float) -> Change:
+        """Notes that a peer was asked in vain at an exchange address. The first one since it last answered stands."""
+        record = self._records.get(key)
+        if record is None or record.silence is not None or record.is_proven(now):
+            return Change.NOTHING
+        record.silence = Silence(endpoint, now)
         self._touch(key)
         return Change.CONTENT
 
@@ -345,6 +355,7 @@ class PeerTable:
             record.proven_at = proven_at
             record.candidates.prove(endpoint, proven_at)
             return Change.AGE
+        record.silence = None
         was = (record.is_proven(now), [each.endpoint for each in record.candidates.best_first(now)])
         record.proven_at = proven_at
         record.candidates.prove(endpoint, proven_at)
