@@ -13,6 +13,7 @@ _READS = re.compile(
 OTHERS = {
     "services/wgmesh/runtime/files.py": "the one place",
     "services/wgmesh/runtime/process_stats.py": "/proc/self, which the kernel writes",
+    "services/wgmesh/runtime/supervisor_socket.py": "/proc/net, which the kernel writes",
     "services/wgmesh/wireguard/io/backend.py": "/proc/net, which the kernel writes",
     "services/wgmesh/supervisor/io/privileges.py": "a pipe from its own child",
     "services/wgmesh/wireguard/io/resolvers.py": "the host's name servers; their file may be the resolver's",

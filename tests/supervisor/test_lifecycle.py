@@ -7,6 +7,7 @@ from wgmesh.supervisor.lifecycle import (
     HASTEN_WITHIN_S,
     IS_OVER,
     KILL_WITHIN_S,
+    PHASES,
     READY_WITHIN_S,
     RESTART_DELAYS_S,
     STABLE_AFTER_S,
@@ -15,12 +16,15 @@ from wgmesh.supervisor.lifecycle import (
     IllegalTransition,
     Input,
     Lifecycle,
+    Phase,
     State,
     advance,
     diagram,
 )
 
-HAS_PROCESS = {State.STARTING, State.RUNNING, State.RESTARTING, State.STOPPING, State.HASTENING, State.KILLING}
+HAS_PROCESS = {
+    State.STARTING, State.RUNNING, State.REPLACING, State.RESTARTING, State.STOPPING, State.HASTENING, State.KILLING,
+}  # fmt: skip
 
 
 def test_a_child_that_becomes_ready_is_running() -> None:
@@ -87,6 +91,54 @@ def test_giving_up_after_a_readiness_is_an_ordinary_exit() -> None:
     assert advance(restarted, Input.GAVE_UP, 0.0)[0].state is State.BACKOFF
 
 
+def test_a_child_that_runs_and_does_not_answer_is_killed_and_goes_on_as_one_that_has_ended() -> None:
+    life, effect = advance(after(Input.START, Input.READY), Input.MUTE, 100.0)
+
+    assert (life.state, life.due_at, effect) == (State.REPLACING, None, Effect.KILL)  # a SIGKILL is never lost
+    for end in (Input.EXITED, Input.GAVE_UP):
+        assert advance(life, end, 100.0)[0].due_at == 100.0 + RESTART_DELAYS_S[0]
+
+
+def test_a_child_that_hangs_again_and_again_is_replaced_ever_more_slowly() -> None:
+    life, now, delays = after(Input.START, Input.READY), 0.0, []
+    for _ in range(3):
+        life, _ = advance(life, Input.MUTE, now + 5.0)
+        life, _ = advance(life, Input.EXITED, now + 5.0)
+        assert life.due_at is not None
+        delays.append(round(life.due_at - now - 5.0, 6))
+        now = life.due_at
+        life, _ = advance(life, Input.DEADLINE, now)
+        life, _ = advance(life, Input.READY, now)
+
+    assert delays == [*RESTART_DELAYS_S[:3]]
+
+
+@pytest.mark.parametrize("order", [Input.STOP, Input.HASTEN])
+def test_a_child_that_is_being_replaced_can_be_stopped(order: Input) -> None:
+    life, effect = advance(after(Input.START, Input.READY, Input.MUTE), order, 0.0)
+
+    assert effect is Effect.TERMINATE
+    assert advance(life, Input.EXITED, 0.0)[0].state is State.STOPPED
+
+
+def test_a_phase_lasts_from_its_first_state_on_however_often_the_states_in_it_change() -> None:
+    life, _ = advance(Lifecycle(), Input.START, 10.0)
+    assert (life.phase, life.phase_since) == (Phase.STARTING, 10.0)
+
+    for event, now in ((Input.EXITED, 11.0), (Input.DEADLINE, 12.0)):
+        life, _ = advance(life, event, now)
+        assert (life.phase, life.phase_since) == (Phase.STARTING, 10.0)
+    life, _ = advance(life, Input.READY, 13.0)
+    assert (life.phase, life.phase_since) == (Phase.RUNNING, 13.0)
+    for event, now in ((Input.MUTE, 20.0), (Input.EXITED, 21.0), (Input.DEADLINE, 22.0), (Input.EXITED, 23.0)):
+        life, _ = advance(life, event, now)
+        assert (life.phase, life.phase_since) == (Phase.RESTARTING, 20.0)
+
+
+def test_every_state_amounts_to_something() -> None:
+    assert PHASES.keys() == set(State)
+
+
 def test_a_child_that_never_gets_ready_is_killed_and_tried_again() -> None:
     life = after(Input.START)
     assert life.due_at == READY_WITHIN_S
@@ -126,7 +178,7 @@ def test_a_child_that_is_being_stopped_may_still_say_that_it_is_ready_and_has_st
 
     assert advance(stopping, Input.READY, 0.0) == (stopping, Effect.NONE)
     for end in (Input.EXITED, Input.GAVE_UP):
-        assert advance(stopping, end, 0.0) == (Lifecycle(State.STOPPED), Effect.NONE)
+        assert advance(stopping, end, 0.0) == (Lifecycle(State.STOPPED, phase_since=0.0), Effect.NONE)
 
 
 def test_an_input_that_cannot_happen_is_refused() -> None:
@@ -139,7 +191,7 @@ def test_a_process_is_forked_only_when_there_is_none(inputs: list[Input]) -> Non
     life, alive = Lifecycle(), False
     for event in inputs:
         if (life.state, event) not in TRANSITIONS or (
-            event in (Input.READY, Input.EXITED, Input.GAVE_UP) and not alive
+            event in (Input.READY, Input.MUTE, Input.EXITED, Input.GAVE_UP) and not alive
         ):
             continue
         if event in (Input.EXITED, Input.GAVE_UP):

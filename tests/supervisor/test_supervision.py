@@ -95,6 +95,19 @@ def test_a_child_that_hangs_in_its_restart_is_killed_and_restarted_once_more() -
     assert world.killed == set()
 
 
+def test_a_child_that_does_not_answer_is_killed_alone_and_is_back() -> None:
+    world = running_world()
+
+    world.mute("wireguard")
+    assert world.killed == {"wireguard"}
+    assert world.terminating == set()
+    world.exit("wireguard")
+    world.wait()
+    world.ready("wireguard")
+
+    assert world.supervision.states == dict.fromkeys(NAMES, State.RUNNING)
+
+
 def test_a_child_that_gives_up_at_first_start_stops_the_others() -> None:
     world = World()
     world.turn()
@@ -222,6 +235,10 @@ class World:
         self.terminating: set[str] = set()
         self.killed: set[str] = set()
 
+    @property
+    def running(self) -> set[str]:
+        return {name for name, state in self.supervision.states.items() if state is State.RUNNING}
+
     def turn(self) -> None:
         for order in self.supervision.turn(self.now):
             match order.effect:
@@ -239,6 +256,10 @@ class World:
 
     def ready(self, name: str) -> None:
         self.supervision.report(name, Input.READY, self.now)
+        self.turn()
+
+    def mute(self, name: str) -> None:
+        self.supervision.report(name, Input.MUTE, self.now)
         self.turn()
 
     def exit(self, name: str, event: Input = Input.EXITED) -> None:
@@ -284,6 +305,12 @@ class AnyLife(RuleBasedStateMachine):
     def a_process_is_ready(self, data: st.DataObject) -> None:
         self.report_count += 1
         self.world.ready(data.draw(st.sampled_from(sorted(self.world.alive))))
+
+    @precondition(lambda self: self.world.running)
+    @rule(data=st.data())
+    def a_process_does_not_answer(self, data: st.DataObject) -> None:
+        self.report_count += 1
+        self.world.mute(data.draw(st.sampled_from(sorted(self.world.running))))
 
     @rule()
     def time_passes(self) -> None:

@@ -1,5 +1,7 @@
 """What all nodes of a machine share, as a machine of its own for a test: /run, and the inode of the TUN device.
 
+With them comes a network namespace, where the names of interfaces are those of the test alone.
+
 /dev/net/tun is one inode for all namespaces. A test that looks at its access, or leaves it changed when it fails,
 needs one that no other node of this machine uses.
 """
@@ -20,20 +22,25 @@ _serial = count(1)
 
 @dataclass(frozen=True, slots=True)
 class HostPlaces:
-    """A directory that is seen as /run, and a device that is seen as /dev/net/tun, or the machine's own."""
+    """A directory that is seen as /run, and a device that is seen as /dev/net/tun, or the machine's own.
+
+    `beside` is a command that enters the network namespace of another process; without it there is a new one.
+    """
 
     run: Path
     tun: Path | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def sockets(self) -> Path:
         return self.run / "wireguard"
 
     def command(self) -> list[str]:
-        """What stands before a command so that it runs with these places, in a mount namespace of its own."""
+        """What stands before a command so that it runs with these places, in namespaces of its own."""
         tun = f'mount --bind "{self.tun}" /dev/net/tun && ' if self.tun else ""
         script = f'mount --bind "{self.run}" /run && {tun}exec "$@"'
-        return ["unshare", "--mount", "sh", "-c", script, "sh"]
+        network = [] if self.beside else ["--net"]
+        return [*self.beside, "unshare", "--mount", *network, "sh", "-c", script, "sh"]
 
 
 @contextmanager

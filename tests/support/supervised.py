@@ -74,6 +74,11 @@ class Supervised:
             pids[line["child"]] = line["pid"]
         return pids
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's; `unshare` and the shell before it become the same process."""
+        return self.process.pid
+
     def exit_code(self) -> int:
         """Waits for the end and returns the exit code; `lines` and `text` are complete then."""
         code = self.process.wait(PATIENCE_S)
@@ -108,9 +113,9 @@ class Supervised:
 
 
 def _own_places(places: HostPlaces) -> list[str]:
-    """Root's toy node must not touch the WireGuard sockets of this machine."""
+    """A toy node must touch neither the WireGuard sockets of this machine nor the names of another's interfaces."""
     if os.geteuid() != 0:
-        return []
+        return list(places.beside) or ["unshare", "--map-current-user", "--net"]
     places.run.mkdir(exist_ok=True)
     return places.command()
 

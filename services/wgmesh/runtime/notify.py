@@ -1,4 +1,4 @@
-"""How a process tells its parent that it is ready, or that starting it again is of no use."""
+"""How a process tells its parent that it is ready, that its event loop runs, or that another start is of no use."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 from dataclasses import dataclass
 
 READY = b"R"
+BEAT = b"B"
 GIVE_UP = b"F"
 MAX_REASON_BYTES = 2048  # below PIPE_BUF (4096), so that one write is one piece and never blocks on an empty pipe
 
 
 @dataclass(frozen=True, slots=True)
 class ParentPipe:
-    """The writing end of the pipe to the parent. Calling it says: ready.
+    """The writing end of the pipe to the parent, which never blocks. Calling it says: ready.
 
     A parent that is gone is not an error: nobody is left who waits for the message.
     """
@@ -24,6 +25,10 @@ class ParentPipe:
     def __call__(self) -> None:
         self._write(READY)
 
+    def beat(self) -> None:
+        """Says that the event loop runs."""
+        self._write(BEAT)
+
     def give_up(self, reason: str) -> None:
         """Says why another start would fail in the same way; the process must end after this."""
         self._write(GIVE_UP + reason.encode()[:MAX_REASON_BYTES])
@@ -31,5 +36,5 @@ class ParentPipe:
     def _write(self, message: bytes) -> None:
         try:
             os.write(self.descriptor, message)
-        except BrokenPipeError:
+        except (BrokenPipeError, BlockingIOError):  # full: the parent has not read for hours, and will find enough
             return

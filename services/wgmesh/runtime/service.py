@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import grpc.aio
 from wgmesh.core.errors import CorruptState, InvalidInput, InvalidSetting, MeshError, NotSupported, PermissionDenied
 from wgmesh.core.version import VERSION
-from wgmesh.runtime import logs, telemetry
+from wgmesh.runtime import heartbeat, logs, telemetry
 from wgmesh.runtime.callers import CALLERS
 from wgmesh.runtime.notify import ParentPipe
 from wgmesh.runtime.rpc_server import serve_unix
@@ -91,17 +91,19 @@ def run_service(
     telemetry.configure(settings, service_version=VERSION)
     shell = Shell(settings, on_ready, is_separated=isinstance(on_ready, ParentPipe) and on_ready.is_separated)
     try:
-        asyncio.run(_supervise(shell, main))
+        asyncio.run(_supervise(shell, main, on_ready))
     except Exception as error:  # the one place where everything is caught: the process ends here
         return _report(shell, error, on_ready)
     return EXIT_OK
 
 
-async def _supervise(shell: Shell, main: Callable[[Shell], Awaitable[None]]) -> None:
+async def _supervise(shell: Shell, main: Callable[[Shell], Awaitable[None]], on_ready: Callable[[], None]) -> None:
     async def body() -> None:
         await main(shell)
 
     loop = asyncio.get_running_loop()
+    if isinstance(on_ready, ParentPipe):
+        heartbeat.start(loop, on_ready.beat)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop.add_signal_handler(signal.SIGHUP, shell.reload.set)
     async with telemetry.exporting(), asyncio.TaskGroup() as tasks:

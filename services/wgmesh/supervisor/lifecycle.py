@@ -2,7 +2,8 @@
 
 A child is WAITING until what it requires is running. From its first start to its first readiness it is STARTING, or
 RETRYING between two attempts; a child that gives up in that time has FAILED, since every further start would end the
-same way. Once it has been ready it is never given up: it is RUNNING, or in BACKOFF, or RESTARTING.
+same way. Once it has been ready it is never given up: it is RUNNING, or in BACKOFF, or RESTARTING. One that runs and
+does not answer is killed (REPLACING), and goes on as one that has ended.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ class State(StrEnum):
     STARTING = "starting"
     RETRYING = "retrying"
     RUNNING = "running"
+    REPLACING = "replacing"
     BACKOFF = "backoff"
     RESTARTING = "restarting"
     STOPPING = "stopping"
@@ -34,6 +36,7 @@ class Input(StrEnum):
     READY = "ready"  # it serves
     EXITED = "exited"  # the process is gone
     GAVE_UP = "gave up"  # the process is gone, and says that another start is of no use
+    MUTE = "mute"  # it runs, and nobody gets an answer from it
     DEADLINE = "deadline"  # the state has lasted as long as it may
     STOP = "stop"  # it is to end
     HASTEN = "hasten"  # it is to end now, in any order
@@ -65,6 +68,10 @@ TRANSITIONS: dict[tuple[State, Input], tuple[State, Effect]] = {
     (State.RUNNING, Input.READY): (State.RUNNING, Effect.NONE),
     (State.RUNNING, Input.EXITED): (State.BACKOFF, Effect.NONE),
     (State.RUNNING, Input.GAVE_UP): (State.BACKOFF, Effect.NONE),
+    (State.RUNNING, Input.MUTE): (State.REPLACING, Effect.KILL),
+    (State.REPLACING, Input.READY): (State.REPLACING, Effect.NONE),
+    (State.REPLACING, Input.EXITED): (State.BACKOFF, Effect.NONE),
+    (State.REPLACING, Input.GAVE_UP): (State.BACKOFF, Effect.NONE),
     (State.BACKOFF, Input.DEADLINE): (State.RESTARTING, Effect.FORK),
     (State.RESTARTING, Input.READY): (State.RUNNING, Effect.NONE),
     (State.RESTARTING, Input.EXITED): (State.BACKOFF, Effect.NONE),
@@ -89,7 +96,7 @@ TRANSITIONS: dict[tuple[State, Input], tuple[State, Effect]] = {
     },
     **{
         (state, event): after
-        for state in (State.STARTING, State.RUNNING, State.RESTARTING)
+        for state in (State.STARTING, State.RUNNING, State.REPLACING, State.RESTARTING)
         for event, after in (
             (Input.STOP, (State.STOPPING, Effect.TERMINATE)),
             (Input.HASTEN, (State.HASTENING, Effect.TERMINATE)),
@@ -101,6 +108,27 @@ TRANSITIONS: dict[tuple[State, Input], tuple[State, Effect]] = {
 
 IS_STOPPING = frozenset({State.STOPPING, State.HASTENING, State.KILLING})
 IS_OVER = frozenset({State.STOPPED, State.FAILED})
+
+
+class Phase(StrEnum):
+    """What the states amount to for those who use the child."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    STOPPING = "stopping"
+
+
+PHASES = {
+    State.WAITING: Phase.STARTING,
+    State.STARTING: Phase.STARTING,
+    State.RETRYING: Phase.STARTING,
+    State.RUNNING: Phase.RUNNING,
+    State.REPLACING: Phase.RESTARTING,
+    State.BACKOFF: Phase.RESTARTING,
+    State.RESTARTING: Phase.RESTARTING,
+    **dict.fromkeys(IS_STOPPING | IS_OVER, Phase.STOPPING),
+}
 
 _LASTS_S = {
     State.STARTING: READY_WITHIN_S,
@@ -123,6 +151,12 @@ class Lifecycle:
     since: float = 0.0
     due_at: float | None = None
     failure_count: int = 0  # exits in a row without a stable run between them
+    phase_since: float | None = None  # when what the state amounts to last changed
+
+    @property
+    def phase(self) -> Phase:
+        """What the state amounts to."""
+        return PHASES[self.state]
 
 
 def advance(life: Lifecycle, event: Input, now: float) -> tuple[Lifecycle, Effect]:
@@ -141,7 +175,8 @@ def advance(life: Lifecycle, event: Input, now: float) -> tuple[Lifecycle, Effec
         failure_count += 1
     else:
         due_at = now + _LASTS_S[state] if state in _LASTS_S else None
-    return Lifecycle(state, now, due_at, failure_count), effect
+    phase_since = now if life.phase_since is None or PHASES[state] is not life.phase else life.phase_since
+    return Lifecycle(state, now, due_at, failure_count, phase_since), effect
 
 
 def diagram() -> str:

@@ -37,6 +37,11 @@ class Supervision:
         return {name: life.state for name, life in self._lives.items()}
 
     @property
+    def lives(self) -> Mapping[str, Lifecycle]:
+        """Where each child is in its life."""
+        return self._lives
+
+    @property
     def is_stopping(self) -> bool:
         """Whether nothing is started any more."""
         return self._is_stopping
@@ -51,7 +56,7 @@ class Supervision:
         return self._lives[name].due_at
 
     def report(self, name: str, event: Input, now: float) -> None:
-        """Takes READY, EXITED or GAVE_UP of a child. A child that has failed stops all others."""
+        """Takes READY, MUTE, EXITED or GAVE_UP of a child. A child that has failed stops all others."""
         self._advance(name, event, now)
         if self._lives[name].state is State.FAILED:
             self._is_stopping = True

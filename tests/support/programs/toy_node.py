@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[
             raise CorruptState("The identity is corrupt. Restore it.")
         if scenario == "grandchild" and name == "wireguard":
             await _start_grandchild(settings.state_dir / "grandchild.tmp")
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, time.sleep, 3600)  # waits in the loop, and uses no processor
+        loop.add_signal_handler(signal.SIGUSR2, _spin)
         async with shell.serve(_nothing, ()):
             if scenario == "reload":
                 await shell.reload.wait()
@@ -76,6 +80,11 @@ def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[
 
 def _nothing(server: grpc.aio.Server) -> None:
     """The toys serve only what the runtime adds."""
+
+
+def _spin() -> None:
+    while True:
+        pass
 
 
 async def _start_grandchild(pid_file: Path) -> None:

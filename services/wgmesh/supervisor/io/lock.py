@@ -1,4 +1,7 @@
-"""One supervisor an interface."""
+"""One supervisor a run directory: two namespaces may each have an interface of one name, and share the directory.
+
+Within one network namespace it is interface_lock.py that counts.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +30,37 @@ def held(directory: Path, interface: str) -> Iterator[int]:
     Raises AlreadyRunning, naming the pid of the holder, or PermissionDenied. The file stays: removing it would let two
     processes lock two different files.
     """
-    path = directory / "lock"
+    descriptor = _taken(directory, interface)
     try:
-        descriptor = _locked(path, interface)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def renew(directory: Path, interface: str, descriptor: int) -> None:
+    """Takes the lock in a directory that was made again, under the descriptor that `held` gave. Raises as `held`."""
+    again = _taken(directory, interface)
+    try:
+        os.dup2(again, descriptor, inheritable=False)  # the number is what children know not to keep
+    finally:
+        os.close(again)
+
+
+def path_in(directory: Path) -> Path:
+    """Returns the path of the lock."""
+    return directory / "lock"
+
+
+def _taken(directory: Path, interface: str) -> int:
+    try:
+        descriptor = _locked(path_in(directory), interface)
     except OSError as error:
         raise PermissionDenied(
             f"{directory} cannot be used ({error.strerror}). Start as root, or give a directory with --runtime-dir."
         ) from None
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
 
 
 def _locked(path: Path, interface: str) -> int:

@@ -2,46 +2,63 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from wgmesh.runtime import logs
+from wgmesh.runtime.remarks import Remarks
 from wgmesh.runtime.service import EXIT_OK, EXIT_PERMISSION, EXIT_UNUSABLE
+from wgmesh.supervisor.heartbeats import Heartbeats
 from wgmesh.supervisor.io import process
+from wgmesh.supervisor.io.interface_lock import Answers
 from wgmesh.supervisor.io.privileges import Account
-from wgmesh.supervisor.io.process import ChildProcess
+from wgmesh.supervisor.io.process import ChildProcess, Message
+from wgmesh.supervisor.io.run_directory import RunDirectory
 from wgmesh.supervisor.io.wakeup import Signals
 from wgmesh.supervisor.lifecycle import Effect, Input, State
-from wgmesh.supervisor.settings import ChildSpec
+from wgmesh.supervisor.reports import node_report
+from wgmesh.supervisor.settings import ChildSpec, SupervisorSettings
 from wgmesh.supervisor.supervision import Supervision
 
 GIVING_UP = frozenset({EXIT_PERMISSION, EXIT_UNUSABLE})  # codes by which a child asks not to be started again
 
 
 class Loop:
-    """Carries out what `Supervision` decides, and reports to it what happens."""
+    """Carries out what `Supervision` decides, and reports to it what happens.
+
+    `descriptors` are the supervisor's own, and not for children.
+    """
 
     def __init__(
         self,
         children: Sequence[ChildSpec],
+        settings: SupervisorSettings,
         accounts: Mapping[str, Account | None],
         signals: Signals,
+        place: RunDirectory,
+        answers: Answers | None,
         descriptors: Sequence[int],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._specs = {child.name: child for child in children}
+        self._settings = settings
         self._supervision = Supervision({child.name: child.requires for child in children})
+        self._heartbeats = Heartbeats(time.monotonic())
         self._accounts = accounts
         self._signals = signals
-        self._descriptors = descriptors  # of the supervisor, and not for children
-        self._clock = clock
+        self._place = place
+        self._answers = answers
+        self._descriptors = [*descriptors, *([answers.descriptor] if answers else [])]
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals.reading, selectors.EVENT_READ, self._on_signals)
+        self._listen()
         self._processes: dict[str, ChildProcess] = {}
         self._reasons: dict[str, str] = {}
+        self._faults: dict[str, str] = {}  # why a child is killed that has not passed a deadline
         self._log = logs.logger()
+        self._remarks = Remarks[str](time.monotonic())
         self.exit_code = EXIT_OK
         self.failure = ""  # the reason that a child gave for giving up
 
@@ -49,7 +66,11 @@ class Loop:
         """Runs until no child lives."""
         with self._selector:
             while True:
-                for order in self._supervision.turn(self._clock()):
+                now = time.monotonic()
+                due_at = self._heartbeats.due_at()
+                if due_at is not None and due_at <= now:
+                    self._look(now)
+                for order in self._supervision.turn(now):
                     self._carry_out(order.effect, order.name)
                 if self._supervision.is_over:
                     break
@@ -60,8 +81,45 @@ class Loop:
             child.abandon()
 
     def _patience(self) -> float | None:
-        due_at = self._supervision.due_at()
-        return None if due_at is None else max(0.0, due_at - self._clock())
+        times = [due for due in (self._supervision.due_at(), self._heartbeats.due_at()) if due is not None]
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _look(self, now: float) -> None:
+        """Who has said something, and whether others can still reach them."""
+        states = self._supervision.states
+        running = {name: child for name, child in self._processes.items() if states[name] is State.RUNNING}
+        heard = [name for name, child in running.items() if self._hear(child) is not None]
+        for name in self._heartbeats.look(heard, now):
+            self._replace(name, "its event loop does not run")
+        if not self._supervision.is_stopping:
+            for name in self._place.restore(running):
+                self._replace(name, "its socket is gone")
+            if self._place.was_made_again:
+                self._log.warning("run directory made again", path=str(self._settings.interface_dir))
+            for problem, unsaid in self._remarks.new([self._place.problem] if self._place.problem else [], now):
+                self._log.error("run directory not made", reason=problem, others=unsaid)
+        self._listen()
+
+    def _replace(self, name: str, reason: str) -> None:
+        if self._supervision.states[name] is State.RUNNING:
+            self._faults[name] = reason
+            self._heartbeats.forget(name)
+            self._supervision.report(name, Input.MUTE, time.monotonic())
+
+    def _listen(self) -> None:
+        if self._answers is None:
+            return
+        self._answers.refresh()
+        if self._answers.descriptor not in self._selector.get_map():
+            self._selector.register(self._answers.descriptor, selectors.EVENT_READ, self._on_question)
+
+    def _on_question(self) -> None:
+        assert self._answers is not None
+        now, pid = time.monotonic(), os.getpid()
+        report = node_report(self._settings, pid, self._supervision, self._heartbeats, self._place.problem, now)
+        self._answers.answer(report)
+        if self._answers.is_tired and self._heartbeats.due_at() is not None:  # the next look listens again
+            self._ignore(self._answers.descriptor)
 
     def _carry_out(self, effect: Effect, name: str) -> None:
         match effect:
@@ -70,7 +128,8 @@ class Loop:
             case Effect.TERMINATE:
                 self._processes[name].send(signal.SIGTERM)
             case Effect.KILL:
-                self._log.warning("child killed", child=name, pid=self._processes[name].pid, reason="deadline passed")
+                reason = self._faults.pop(name, "deadline passed")
+                self._log.warning("child killed", child=name, pid=self._processes[name].pid, reason=reason)
                 self._processes[name].send(signal.SIGKILL)
             case Effect.NONE:
                 pass
@@ -82,7 +141,7 @@ class Loop:
             child = process.fork(self._specs[name], self._accounts[name], (*own, *siblings))
         except OSError as error:
             self._log.error("child not started", child=name, reason=error.strerror)
-            self._supervision.report(name, Input.EXITED, self._clock())
+            self._supervision.report(name, Input.EXITED, time.monotonic())
             return
         self._processes[name] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._on_end(child))
@@ -92,25 +151,32 @@ class Loop:
     def _on_message(self, child: ChildProcess) -> None:
         if child.name not in self._processes:  # its end was handled in this same turn
             return
-        message = child.read()
+        message = self._hear(child)
         if message is None:
             self._ignore(child.pipe)  # the other end is closed: the pidfd will say the rest
             return
-        if message.reason:
-            self._reasons[child.name] = message.reason
         if message.is_ready:
             self._log.info("child ready", child=child.name, pid=child.pid)
-            self._supervision.report(child.name, Input.READY, self._clock())
+            self._ignore(child.pipe)  # from now on it is read at each look: a heartbeat alone need wake nobody
+            self._heartbeats.watch(child.name)
+            self._supervision.report(child.name, Input.READY, time.monotonic())
+
+    def _hear(self, child: ChildProcess) -> Message | None:
+        message = child.read()
+        if message is not None and message.reason:
+            self._reasons[child.name] = message.reason
+        return message
 
     def _on_end(self, child: ChildProcess) -> None:
         self._on_message(child)  # the pipe may hold the reason still
+        self._heartbeats.forget(child.name)
         self._ignore(child.pidfd)
         self._ignore(child.pipe)
         del self._processes[child.name]
         code = child.reap()
         reason = self._reasons.pop(child.name, "")
         gave_up = code in GIVING_UP
-        self._supervision.report(child.name, Input.GAVE_UP if gave_up else Input.EXITED, self._clock())
+        self._supervision.report(child.name, Input.GAVE_UP if gave_up else Input.EXITED, time.monotonic())
         self._log_end(child, code, reason)
         if self._supervision.states[child.name] is State.FAILED:
             self.exit_code, self.failure = code, reason or f"{child.name} ended with code {code}"
@@ -124,13 +190,13 @@ class Loop:
         if self._supervision.is_stopping:
             self._log.debug("child ended", child=child.name, pid=child.pid, how=how)
             return
-        due_at = self._supervision.restart_due_at(child.name) or self._clock()
+        due_at = self._supervision.restart_due_at(child.name) or time.monotonic()
         self._log.warning(
             "child restarts",
             child=child.name,
             pid=child.pid,
             how=how,
-            delay_s=round(max(0.0, due_at - self._clock()), 3),
+            delay_s=round(max(0.0, due_at - time.monotonic()), 3),
             **({"reason": reason} if reason else {}),
         )
 
@@ -140,7 +206,7 @@ class Loop:
                 for child in self._processes.values():
                     child.send(signal.SIGHUP)
             elif self._supervision.is_stopping:
-                self._supervision.hasten(self._clock())
+                self._supervision.hasten(time.monotonic())
             else:
                 self._log.info("node stopping", reason=number.name)
                 self._supervision.stop()

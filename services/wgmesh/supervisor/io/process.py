@@ -10,17 +10,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wgmesh.core.errors import MeshError
-from wgmesh.runtime.notify import GIVE_UP, MAX_REASON_BYTES, READY, ParentPipe
+from wgmesh.runtime.notify import GIVE_UP, READY, ParentPipe
 from wgmesh.runtime.service import EXIT_BUG, EXIT_UNUSABLE
 from wgmesh.supervisor.io import capabilities, privileges, syscall_filter
 from wgmesh.supervisor.io.privileges import Account
 from wgmesh.supervisor.io.wakeup import WATCHED, signals_held_back
 from wgmesh.supervisor.settings import ChildSpec
 
+PIPE_BYTES = 64 * 1024  # all that a pipe holds (pipe(7)): a day of heartbeats, if the supervisor was stopped
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a child said through its pipe."""
+    """What a child said through its pipe; if it is neither ready nor gives a reason, then that its loop runs."""
 
     is_ready: bool
     reason: str = ""
@@ -38,13 +40,13 @@ class ChildProcess:
     def read(self) -> Message | None:
         """Returns what the child said, or None if it said nothing (more)."""
         try:
-            data = os.read(self.pipe, len(READY) + len(GIVE_UP) + MAX_REASON_BYTES)
+            data = os.read(self.pipe, PIPE_BYTES)
         except BlockingIOError:
             return None
         if not data:
             return None
         before, mark, reason = data.partition(GIVE_UP)
-        return Message(before.startswith(READY), reason.decode(errors="replace") if mark else "")
+        return Message(READY in before, reason.decode(errors="replace") if mark else "")
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal. One that comes too late is no error: the pidfd never names another process."""
@@ -82,7 +84,7 @@ def fork(spec: ChildSpec, account: Account | None, not_for_child: Iterable[int])
         os.close(writing)
         raise
     os.close(writing)
-    os.set_blocking(reading, False)
+    os.set_blocking(reading, False)  # the writing end is another open file, and has its own flag
     return ChildProcess(spec.name, pid, os.pidfd_open(pid), reading)
 
 
@@ -102,6 +104,7 @@ def _live(
         capabilities.name_process(f"wgmesh-{spec.name}")
         if spec.syscalls:
             syscall_filter.install(spec.syscalls)
+        os.set_blocking(pipe, False)
         notify = ParentPipe(pipe, is_separated=account is not None and account.uid != 0)
         try:
             code = spec.target(notify)

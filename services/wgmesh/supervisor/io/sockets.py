@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,14 +27,15 @@ OWN_MODE = 0o700  # of an ordinary user, who can give nothing to another group
 CONNECT_TIMEOUT_S = 2.0  # a local connect is instant unless the backlog of a stuck process is full
 
 
-def make(directory: Path, accounts: Mapping[str, Account | None]) -> None:
+def make(directory: Path, accounts: Mapping[str, Account | None], services: Iterable[str] | None = None) -> None:
     """Makes the directory of each pair in `directory`, where only the caller can make entries. Raises OSError.
 
-    Locks and sockets of another user, as of an earlier version that ran as others, are removed.
+    `services` are those to do it for, by default all. Locks and sockets of another user, as of an earlier version that
+    ran as others, are removed.
     """
     _clear_earlier(directory)
     separate = os.geteuid() == 0
-    for service in accounts:
+    for service in accounts if services is None else services:
         directories.given(directory / service, os.geteuid(), os.getegid(), directories.OPEN_MODE)
         for caller in CALLERS[service]:
             uid, gid = _owner(accounts[service]), _group(caller, accounts)
@@ -66,14 +67,23 @@ def _clear_earlier(directory: Path) -> None:
 
 @contextmanager
 def published(settings: SupervisorSettings) -> Iterator[None]:
-    """Has the control path lead to the node's socket while the context is open.
+    """Has the control path lead to the node's socket while the context is open. Raises as `publish`."""
+    publish(settings)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if os.readlink(settings.control_path) == control_target(settings):
+                settings.control_path.unlink()
+
+
+def publish(settings: SupervisorSettings) -> None:
+    """Makes the control path lead to the node's socket.
 
     A leftover is replaced, and so is what another user has put there. Raises AlreadyRunning where another node of ours
     answers, InvalidSetting for a path that cannot be a socket, PermissionDenied.
     """
-    path = settings.control_path
-    served = socket_path(settings.interface_dir, "node", CONTROL)
-    target = os.path.relpath(served, path.parent) if path.parent == settings.interface_dir else str(served.absolute())
+    path, target = settings.control_path, control_target(settings)
     try:
         directories.make(path.parent)
         _check(path, target)
@@ -84,12 +94,12 @@ def published(settings: SupervisorSettings) -> Iterator[None]:
         raise PermissionDenied(
             f"{path} cannot be made ({error.strerror}). Start as root, or choose another --socket-path."
         ) from None
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if os.readlink(path) == target:
-                path.unlink()
+
+
+def control_target(settings: SupervisorSettings) -> str:
+    """Returns what the link at the control path says."""
+    path, served = settings.control_path, socket_path(settings.interface_dir, "node", CONTROL)
+    return os.path.relpath(served, path.parent) if path.parent == settings.interface_dir else str(served.absolute())
 
 
 def _check(path: Path, target: str) -> None:
