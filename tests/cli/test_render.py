@@ -182,7 +182,11 @@ def test_a_running_node_as_json_holds_everything_the_text_does() -> None:
         {"name": "dht", "state": "unavailable", "detail": "not in this version", "heard": None},
     ]
     assert value["privileges_separated"] is True
-    assert value["services"] == [{"name": "discovery", "connected": True}, {"name": "nat", "connected": False}]
+    unknown = {"state": None, "since_seconds": None, "attempt": 0}
+    assert value["services"] == [
+        {"name": "discovery", "connected": True, **unknown},
+        {"name": "nat", "connected": False, **unknown},
+    ]
     assert value["warnings"] == [{"code": "weak-secret", "text": "the secret looks easy to guess"}]
     assert value["nat"] == {
         "enabled": True,

@@ -22,7 +22,7 @@ GET = b"GET / HTTP/1.1\r\n\r\n"
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 
 
-def answer(path: str) -> Reply:
+async def answer(path: str) -> Reply:
     return Reply(200, f"you asked for {path}\n".encode())
 
 
@@ -107,7 +107,10 @@ async def test_a_page_is_there_for_a_scraper_while_others_hold_all_connections()
 
 
 async def test_a_client_that_asks_and_does_not_read_makes_room_too() -> None:
-    async with serve_http(LOOPBACK, lambda path: Reply(200, bytes(20_000_000))) as address:
+    async def large(path: str) -> Reply:
+        return Reply(200, bytes(20_000_000))
+
+    async with serve_http(LOOPBACK, large) as address:
         stuck = [await asyncio.open_connection(address.host, address.port) for _ in range(MAX_CONNECTIONS_OF_SOURCE)]
         for _, writer in stuck:
             writer.write(GET)
@@ -120,7 +123,7 @@ async def test_a_client_that_asks_and_does_not_read_makes_room_too() -> None:
 async def test_who_asks_without_pause_is_told_to_ask_less_often_and_others_are_answered() -> None:
     made: list[str] = []
 
-    def page(path: str) -> Reply:
+    async def page(path: str) -> Reply:
         made.append(path)
         return Reply(200, b"page")
 

@@ -10,6 +10,8 @@ USAGE = 2
 NOT_RUNNING = 3
 NOT_FOUND = 4
 PERMISSION = 5
+STARTING = 7
+RESTARTING = 8
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 MEANINGS: dict[int, str] = {
@@ -19,6 +21,8 @@ MEANINGS: dict[int, str] = {
     NOT_RUNNING: "the daemon is not running",
     NOT_FOUND: "not found",
     PERMISSION: "permission denied",
+    STARTING: "the node is starting",
+    RESTARTING: "a process of the node does not answer, and is being replaced",
     INTERRUPTED: "interrupted with Ctrl-C",
 }
 
@@ -27,6 +31,8 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (errors.MalformedMessage, FAILED),
     (errors.InvalidInput, USAGE),
     (errors.DaemonNotRunning, NOT_RUNNING),
+    (errors.NodeStarting, STARTING),
+    (errors.NodeRestarting, RESTARTING),
     (errors.NotFound, NOT_FOUND),
     (errors.PermissionDenied, PERMISSION),
     (errors.MeshError, FAILED),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from wgmesh.cli.sockets import SocketChoice, find_socket
+from wgmesh.core.errors import NotReady
 
 if TYPE_CHECKING:
     from wgmesh.cli.credentials import SecretSources
@@ -30,15 +32,26 @@ class NodeOptions:
     choice: SocketChoice
     timeout_s: float
 
-    def connect(self) -> NodeClient:
-        """Finds the node and opens a connection. Raises what find_socket raises."""
-        path = find_socket(self.choice, os.environ)
-        from wgmesh.runtime.deferred_imports import defer_unused
+    @contextmanager
+    def connect(self) -> Iterator[NodeClient]:
+        """Finds the node and holds a connection. Raises what find_socket and the calls raise.
 
-        defer_unused()
-        from wgmesh.client.node import NodeClient
+        Where nobody answers, NodeStarting or NodeRestarting take the place of DaemonNotRunning and NotReady if that is
+        what its supervisor says.
+        """
+        try:
+            path = find_socket(self.choice, os.environ)
+            from wgmesh.runtime.deferred_imports import defer_unused
 
-        return NodeClient(path, self.timeout_s)
+            defer_unused()
+            from wgmesh.client.node import NodeClient
+
+            with NodeClient(path, self.timeout_s) as client:
+                yield client
+        except NotReady as error:
+            from wgmesh.cli.absence import explained
+
+            raise explained(error, self.choice, os.environ, self.timeout_s) from None
 
 
 def interface_option(command: Command) -> Command:

@@ -23,6 +23,7 @@ from wgmesh.cli.units import (
     shortened,
     span,
 )
+from wgmesh.runtime.node_report import RUNNING, ServiceReport
 from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
@@ -201,7 +202,7 @@ def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, ob
         },
         "nat": _nat_value(status.nat),
         "layers": [_layer_value(layer) for layer in status.layers],
-        "services": [{"name": service.name, "connected": service.connected} for service in status.services],
+        "services": [_service_value(service) for service in status.services],
         "privileges_separated": status.privileges_separated,
         "routable_networks": list(status.routable_networks),
         "refused_routes": [
@@ -236,7 +237,7 @@ def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
     }
     parts = ["Mesh Status\n===========", *(f"{name}: {value}" for name, value in lines.items() if value)]
     parts += section("Discovery", [_layer_line(layer, now) for layer in status.layers])
-    absent = [service.name for service in status.services if not service.connected]
+    absent = [_service_line(service) for service in status.services if not service.connected]
     parts += section("Services not answering", absent)
     refused = [
         f"{route.network} from {key_text(route.public_key)[:8]}: {route.reason}" for route in status.refused_routes
@@ -244,6 +245,24 @@ def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
     parts += section("Refused routes", refused)
     parts += section("Warnings", [f"{clean(warning.text)} [{warning.code}]" for warning in status.warnings])
     return "\n".join(parts)
+
+
+def _service_value(service: node_pb2.ServiceHealth) -> dict[str, object]:
+    """`state` is null where the supervisor cannot be asked."""
+    return {
+        "name": service.name,
+        "connected": service.connected,
+        "state": service.state or None,
+        "since_seconds": seconds(service, "state_age"),
+        "attempt": service.attempt,
+    }
+
+
+def _service_line(service: node_pb2.ServiceHealth) -> str:
+    if service.state in ("", RUNNING):  # it runs, and the node does not reach it
+        return service.name
+    said = ServiceReport(service.name, service.state, seconds(service, "state_age") or 0.0, service.attempt)
+    return f"{service.name}: {said.text()}"
 
 
 def probe_value(answer: node_pb2.ProbePeerResponse, address: str) -> dict[str, object]:

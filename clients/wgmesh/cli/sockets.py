@@ -50,7 +50,7 @@ def find_socket(choice: SocketChoice, environ: Mapping[str, str], system_directo
     """
     if choice.socket_path is not None:
         return _only(choice.socket_path)
-    directories = _directories(choice, environ, system_directory)
+    directories = node_directories(choice, environ, system_directory)
     if choice.interface is not None:
         return _first([directory / choice.interface / SOCKET_NAME for directory in directories], choice.interface)
     return _single(directories)
@@ -61,9 +61,7 @@ def presence_of_node(choice: SocketChoice, environ: Mapping[str, str]) -> Presen
     if choice.socket_path is not None:
         return presence(choice.socket_path)
     assert choice.interface is not None
-    paths = (
-        directory / choice.interface / SOCKET_NAME for directory in _directories(choice, environ, SYSTEM_DIRECTORY)
-    )
+    paths = (directory / choice.interface / SOCKET_NAME for directory in node_directories(choice, environ))
     return next((found for path in paths if (found := presence(path)) is not Presence.ABSENT), Presence.ABSENT)
 
 
@@ -147,7 +145,10 @@ def _single(directories: list[Path]) -> Path:
     raise DaemonNotRunning("no wgmesh is running on this machine; start it with `sudo wgmesh join`")
 
 
-def _directories(choice: SocketChoice, environ: Mapping[str, str], system_directory: Path) -> list[Path]:
+def node_directories(
+    choice: SocketChoice, environ: Mapping[str, str], system_directory: Path = SYSTEM_DIRECTORY
+) -> list[Path]:
+    """Returns where the directories of interfaces are looked for."""
     if choice.runtime_dir is not None:
         return [choice.runtime_dir]
     user = environ.get("XDG_RUNTIME_DIR")

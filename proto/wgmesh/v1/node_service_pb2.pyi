@@ -203,19 +203,33 @@ class ServiceHealth(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     CONNECTED_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    STATE_AGE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name."""
     connected: _builtins.bool
     """Whether it answers."""
+    state: _builtins.str
+    """What its supervisor says of it: starting, running, silent, restarting, stopping; empty if nothing."""
+    attempt: _builtins.int
+    """How often it was started again since it last ran well."""
+    @_builtins.property
+    def state_age(self) -> _duration_pb2.Duration:
+        """For how long it has been so; unset if that is not known."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         connected: _builtins.bool = ...,
+        state: _builtins.str = ...,
+        state_age: _duration_pb2.Duration | None = ...,
+        attempt: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["state_age", b"state_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "connected", b"connected", "name", b"name", "state", b"state", "state_age", b"state_age"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,8 @@ MeshError
 │   └── PeerNotFound
 ├── NotReady              not now; trying again may help
 │   ├── DaemonNotRunning
+│   ├── NodeStarting      its processes start for the first time
+│   ├── NodeRestarting    a process of it that has run is being replaced
 │   └── DeviceUnavailable the device could not be looked at or changed
 ├── Busy                  too much is asked at one time already
 ├── PermissionDenied
@@ -92,6 +94,14 @@ class NotReady(MeshError):
 
 class DaemonNotRunning(NotReady):
     """Nothing answers on the control socket."""
+
+
+class NodeStarting(NotReady):
+    """A supervisor runs, and the node process has not been ready yet."""
+
+
+class NodeRestarting(NotReady):
+    """A supervisor runs, and the node process, which has run before, does not answer."""
 
 
 class DeviceUnavailable(NotReady):

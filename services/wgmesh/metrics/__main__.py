@@ -18,6 +18,7 @@ from wgmesh.metrics.servicer import SERVICE_NAMES, register
 from wgmesh.metrics.settings import MetricsSettings, parse_listen_address, parse_otlp_endpoint
 from wgmesh.runtime import telemetry
 from wgmesh.runtime.service import Shell
+from wgmesh.runtime.supervisor_socket import ask_in_loop
 
 
 async def main(shell: Shell, settings: MetricsSettings) -> None:
@@ -43,7 +44,8 @@ async def main(shell: Shell, settings: MetricsSettings) -> None:
         telemetry.deliver_to(receiver)
         if settings.metrics_address is not None:
             address = parse_listen_address(settings.metrics_address)
-            bound = await stack.enter_async_context(serve_http(address, Pages(store, time.monotonic)))
+            report = functools.partial(ask_in_loop, shell.settings.interface)
+            bound = await stack.enter_async_context(serve_http(address, Pages(store, time.monotonic, report)))
             shell.log.info("metrics page served", address=str(bound))
         await stack.enter_async_context(shell.serve(functools.partial(register, receiver), SERVICE_NAMES))
         await shell.stopping.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import grpc.aio
 from wgmesh.client.discovery import DiscoveryClient
@@ -17,7 +18,10 @@ from wgmesh.node.servicer import NodeServicer
 from wgmesh.node.settings import NodeSettings
 from wgmesh.runtime import telemetry
 from wgmesh.runtime.service import Shell
+from wgmesh.runtime.supervisor_socket import ask_in_loop
 from wgmesh.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
+
+REPORT_TIMEOUT_S = 1.2  # above the second that many questions can take, and far below a command's patience
 
 
 async def main(shell: Shell, settings: NodeSettings) -> None:
@@ -32,7 +36,10 @@ async def main(shell: Shell, settings: NodeSettings) -> None:
     ):
         loop = ReconcileLoop(shell, settings, Clients(wireguard, discovery, nat))
         reloading = Reloading(shell, settings, loop)
-        servicer = NodeServicer(settings, loop, discovery, reloading.reload, VERSION, started_at, shell.is_separated)
+        report = partial(ask_in_loop, settings.interface, REPORT_TIMEOUT_S)
+        servicer = NodeServicer(
+            settings, loop, discovery, reloading.reload, VERSION, started_at, shell.is_separated, report
+        )
 
         def register(server: grpc.aio.Server) -> None:
             add_NodeServiceServicer_to_server(servicer, server)

@@ -14,10 +14,17 @@ from wgmesh.node.forecast import forecast_to_proto
 from wgmesh.node.io.reconcile_loop import ReconcileLoop
 from wgmesh.node.settings import NodeSettings
 from wgmesh.node.status import chosen_ban, chosen_for_ban, peer_statuses, select_peer, status
+from wgmesh.runtime.node_report import NodeReport
 from wgmesh.v1 import node_service_pb2 as node_pb2
 from wgmesh.v1.node_service_pb2_grpc import NodeServiceServicer
 
 PROBE_TIMEOUT_MAX_S = 60.0
+
+SUPERVISOR_SILENT = node_pb2.Warning(
+    code="supervisor-silent",
+    text="The supervisor of this node does not answer, or another user holds its name: a process of the node that ends "
+    "or hangs is not shown, and perhaps not started again. If this stays, start the node again.",
+)
 
 Context = grpc.aio.ServicerContext[object, object]
 
@@ -34,6 +41,7 @@ class NodeServicer(NodeServiceServicer):
         version: str,
         started_at: float,
         is_separated: bool,
+        report: Callable[[], Awaitable[NodeReport | None]],
     ) -> None:
         self._settings = settings
         self._loop = loop
@@ -42,14 +50,18 @@ class NodeServicer(NodeServiceServicer):
         self._version = version
         self._started_at = started_at
         self._is_separated = is_separated
+        self._report = report
 
     def _peers(self) -> tuple[node_pb2.PeerStatus, ...]:
         picture = self._loop.pictures.value
         return peer_statuses(picture) if picture else ()
 
     async def GetStatus(self, request: node_pb2.GetStatusRequest, context: Context) -> node_pb2.GetStatusResponse:
-        response = status(self._settings, self._loop.pictures.value, self._version, self._started_at)
+        report = await self._report()
+        response = status(self._settings, self._loop.pictures.value, self._version, self._started_at, report)
         response.privileges_separated = self._is_separated
+        if report is None:
+            response.warnings.append(SUPERVISOR_SILENT)
         return response
 
     async def ListPeers(self, request: node_pb2.ListPeersRequest, context: Context) -> node_pb2.ListPeersResponse:

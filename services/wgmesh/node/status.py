@@ -16,7 +16,9 @@ from wgmesh.node.addresses import Contest
 from wgmesh.node.composition import Composition, World, path_word
 from wgmesh.node.host_warnings import host_warnings
 from wgmesh.node.liveness import Liveness, Verdict
+from wgmesh.node.service_health import service_healths
 from wgmesh.node.settings import NodeSettings
+from wgmesh.runtime.node_report import NodeReport
 from wgmesh.v1 import node_service_pb2 as node_pb2
 
 SHOWN_CHOICES_MAX = 8  # enough to find the right peer in an ambiguity, few enough for one line
@@ -182,9 +184,16 @@ def _choice(status: node_pb2.PeerStatus) -> str:
 
 
 def status(
-    settings: NodeSettings, picture: Picture | None, version: str, started_at: float
+    settings: NodeSettings,
+    picture: Picture | None,
+    version: str,
+    started_at: float,
+    report: NodeReport | None = None,
 ) -> node_pb2.GetStatusResponse:
-    """The status of this node; before the first turn only what is known without the other services."""
+    """The status of this node; before the first turn only what is known without the other services.
+
+    `report` is what the supervisor says of the processes: one that hangs keeps its connections.
+    """
     response = node_pb2.GetStatusResponse(
         version=version,
         interface=settings.interface,
@@ -197,6 +206,7 @@ def status(
     )
     if picture is not None:
         _add_picture(response, settings, picture)
+    response.services.extend(service_healths(picture.services if picture else {}, report))
     return response
 
 
@@ -218,9 +228,6 @@ def _add_picture(response: node_pb2.GetStatusResponse, settings: NodeSettings, p
     response.warnings.extend(warnings(settings, picture))
     response.refused_routes.extend(refused_route_to_proto(route) for route in picture.refused_routes)
     response.routable_networks.extend(texts(picture.advertised))
-    response.services.extend(
-        node_pb2.ServiceHealth(name=name, connected=connected) for name, connected in sorted(picture.services.items())
-    )
 
 
 def warnings(settings: NodeSettings, picture: Picture) -> list[node_pb2.Warning]:

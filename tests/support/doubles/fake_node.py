@@ -151,10 +151,16 @@ class FakeNode(NodeServiceServicer):
     asked: list[str] = field(default_factory=list)
     """The full names of the methods that were called."""
     plan: node_pb2.PlanTurnResponse = field(default_factory=plan)
+    services: Sequence[node_pb2.ServiceHealth] | None = None
+    """What `status` says of the processes, if not the usual."""
 
     def GetStatus(self, request: node_pb2.GetStatusRequest, context: Any) -> node_pb2.GetStatusResponse:
         self._fail_if_asked(context)
-        return status()
+        answer = status()
+        if self.services is not None:
+            del answer.services[:]
+            answer.services.extend(self.services)
+        return answer
 
     def ListPeers(self, request: node_pb2.ListPeersRequest, context: Any) -> node_pb2.ListPeersResponse:
         self._fail_if_asked(context)

@@ -19,6 +19,7 @@ from wgmesh.cli.options import (
 )
 from wgmesh.cli.output import emit, emit_json, redrawn
 from wgmesh.cli.sockets import Presence, SocketChoice, presence_of_node
+from wgmesh.runtime.node_report import RESTARTING, SILENT, STARTING
 
 if TYPE_CHECKING:
     from wgmesh.v1 import node_service_pb2 as node_pb2
@@ -34,26 +35,37 @@ SERVICE_WORDS = {Presence.ANSWERS: "active", Presence.ABSENT: "inactive", Presen
 @click.option("--watch", is_flag=True, help="Show it again every two seconds until Ctrl-C.")
 @node_options
 @json_option
-def command(mesh_subnet: str | None, watch: bool, as_json: bool, **options: Any) -> None:
+def command(mesh_subnet: str | None, watch: bool, as_json: bool, **options: Any) -> int:
     """Shows the running node: addresses, peers, discovery, NAT, warnings.
+
+    Ends with 0 if all processes of the node run, with 7 while one starts and with 8 while one is being replaced.
 
     With --secret or --secret-file it asks nobody and shows what the secret derives to.
     """
     if options["secret"] is not None or options["secret_file"] is not None:
         _show_derived(mesh_subnet, as_json, options)
-        return
+        return exits.OK
     if mesh_subnet is not None:
         raise click.UsageError("--mesh-subnet needs --secret or --secret-file; a running node knows its own network")
     node = node_of(options)
     if not watch:
-        _show(_status(node), as_json, compact=False)
-        return
+        status = _status(node)
+        _show(status, as_json, compact=False)
+        return _exit_code(status)
     with ended_by_ctrl_c(exits.OK):
         while True:
             status = _status(node)
             with redrawn(as_json):
                 _show(status, as_json, compact=True)
             time.sleep(WATCH_PERIOD_S)
+
+
+def _exit_code(status: node_pb2.GetStatusResponse) -> int:
+    """What a script should know at once: whether all processes of the node run."""
+    states = {service.state for service in status.services}
+    if states & {SILENT, RESTARTING}:
+        return exits.RESTARTING
+    return exits.STARTING if STARTING in states else exits.OK
 
 
 def _status(node: NodeOptions) -> node_pb2.GetStatusResponse:

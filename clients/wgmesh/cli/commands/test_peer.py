@@ -45,18 +45,16 @@ def _ask(host: str, port: int, options: dict[str, Any]) -> tuple[node_pb2.ProbeP
 
     node = node_of(options)
     try:
-        connection = node.connect()
+        with node.connect() as connection:
+            address = str(resolve(host, port or 1)[0][1].host)
+            answer = connection.probe_peer(address, port, node.timeout_s)
+    except NotFound as error:  # nobody answered: a failed test, unlike a peer that is not in a list
+        raise MeshError(f"{str(error).rstrip('.')}. {NO_ANSWER_CAUSES}") from None
     except DaemonNotRunning as error:
         secret = _secret(options)
         if secret is None:
             raise DaemonNotRunning(f"{error}, or give --secret-file to ask without it") from None
         return _ask_alone(secret, host, port, options)
-    with connection:
-        address = str(resolve(host, port or 1)[0][1].host)
-        try:
-            answer = connection.probe_peer(address, port, node.timeout_s)
-        except NotFound as error:  # nobody answered: a failed test, unlike a peer that is not in a list
-            raise MeshError(f"{str(error).rstrip('.')}. {NO_ANSWER_CAUSES}") from None
     return answer, _shown(address, port)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 
 from wgmesh.core.errors import InvalidSetting
@@ -34,7 +34,7 @@ TOO_MANY = Reply(HTTPStatus.TOO_MANY_REQUESTS, b"Too many requests. Ask less oft
 
 @contextlib.asynccontextmanager
 async def serve_http(
-    address: ListenAddress, answer: Callable[[str], Reply], request_timeout_s: float = REQUEST_TIMEOUT_S
+    address: ListenAddress, answer: Callable[[str], Awaitable[Reply]], request_timeout_s: float = REQUEST_TIMEOUT_S
 ) -> AsyncIterator[ListenAddress]:
     """Serves while the body runs; yields the address that was really bound.
 
@@ -59,7 +59,7 @@ async def serve_http(
 
 
 class _Connections:
-    def __init__(self, answer: Callable[[str], Reply], request_timeout_s: float) -> None:
+    def __init__(self, answer: Callable[[str], Awaitable[Reply]], request_timeout_s: float) -> None:
         self._answer = answer
         self._request_timeout_s = request_timeout_s
         self._places: Places[asyncio.StreamWriter, IPNetwork] = Places(MAX_CONNECTIONS, MAX_CONNECTIONS_OF_SOURCE)
@@ -79,7 +79,7 @@ class _Connections:
             async with asyncio.timeout(self._request_timeout_s):
                 head = await self._head(reader)
             self._places.earn(writer)
-            reply = self._reply_to(head) if self._limiter.allows(source, self._now()) else TOO_MANY
+            reply = await self._reply_to(head) if self._limiter.allows(source, self._now()) else TOO_MANY
             async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 writer.write(_encoded(reply))
                 await writer.drain()
@@ -97,7 +97,7 @@ class _Connections:
         except asyncio.LimitOverrunError:
             return None
 
-    def _reply_to(self, head: bytes | None) -> Reply:
+    async def _reply_to(self, head: bytes | None) -> Reply:
         if head is None:
             return Reply(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, b"The request is too large.\n")
         words = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
@@ -106,7 +106,7 @@ class _Connections:
         method, path, _ = words
         if method != "GET":
             return Reply(HTTPStatus.METHOD_NOT_ALLOWED, b"Only GET.\n")
-        return self._answer(path)
+        return await self._answer(path)
 
     def abort(self) -> None:
         for writer in [*self._places]:
