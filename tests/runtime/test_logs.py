@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -109,6 +110,23 @@ def test_lines_of_the_standard_library_come_out_the_same_way_from_warning_up(
 
     [line] = written(capsys)
     assert (line["event"], line["level"], line["logger"]) == ("socket closed", "warning", "grpc._cython")
+
+
+def test_what_was_cancelled_is_no_fault_and_has_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """gRPC tells of a watch that its client and its server end at the same moment as of a bug."""
+    logs.configure("node", "wg0", "debug", "json")
+
+    try:
+        try:
+            raise asyncio.CancelledError
+        finally:
+            raise asyncio.CancelledError
+    except asyncio.CancelledError:
+        logging.getLogger("grpc._cython.cygrpc").exception("Exception not handled in [%s]", "WatchPaths")
+
+    [line] = written(capsys)
+    assert (line["event"], line["level"]) == ("Exception not handled in [WatchPaths]", "debug")
+    assert "exception" not in line
 
 
 def test_repeats_of_a_library_line_are_limited_although_their_values_differ(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ The event is lower case and holds no values; the values are fields. Lines of the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
@@ -118,6 +119,8 @@ class _StandardLoggingHandler(logging.Handler):
         level = "error" if record.levelno >= logging.ERROR else "warning"
         report = getattr(logger(), level)
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, asyncio.CancelledError):  # gRPC tells of calls that end with the process as of bugs
+            report, error = logger().debug, None
         # Repeats are counted by the text without its values: a library's line differs each time.
         repeat = f"{record.name}: {record.msg}"
         report(record.getMessage(), logger=record.name, exc_info=error, **{REPEAT_KEY: repeat})

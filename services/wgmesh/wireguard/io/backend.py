@@ -14,6 +14,7 @@ from wgmesh.core.errors import AlreadyRunning, DeviceUnavailable, MeshError, Not
 from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import Guard, IPNetwork, ObservedDevice, ObservedPeer, Overlap
 from wgmesh.core.network_index import is_host
+from wgmesh.runtime.uninterrupted import to_its_end
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone, Tunnel, TunnelState
 from wgmesh.wireguard.guard import rules
@@ -124,7 +125,8 @@ class LinuxDevice:
     async def apply(self, action: Action) -> None:
         match action:
             case CreateDevice():
-                await self._create()
+                # a device without its key would be nobody's, and a program still starting would make one after our end
+                await to_its_end(self._create())
             case RemoveDevice():
                 await self._remove()
             case SetPeer():
