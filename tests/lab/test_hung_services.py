@@ -1,0 +1,135 @@
+"""A process of a node that hangs is shown within 5 s and replaced within 8, and no working tunnel loses a packet.
+
+What came of each is recorded as properties of the test report.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from support.lab.meshes import CONNECTED, start_nodes
+from support.lab.metrics_page import ADDRESS, FLAGS
+from support.lab.pings import RunningPing
+from support.promises import promised
+from support.waiting import PATIENCE_S
+from wgmesh.cli import exits
+from wgmesh.demo.fabric import Fabric
+from wgmesh.demo.nodes import SERVICES, MeshNode
+from wgmesh.demo.waiting import wait_for
+
+SHOWN_S = 5.0
+REPLACED_S = 8.0
+READY = """
+import sys, urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())
+except urllib.error.HTTPError as refusal:
+    print(refusal.code, refusal.read().decode())
+except OSError:
+    print("no answer")
+"""
+
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[list[MeshNode]]:
+    """Three connected nodes that all the faults of this module hit one after another."""
+    with Fabric() as fabric:
+        yield start_nodes(fabric, ["a", "b", "c"], *FLAGS)
+
+
+def is_whole(node: MeshNode) -> bool:
+    """Whether all its processes run, as it says itself, and its peers are connected."""
+    peers = node.peers()
+    return node.cli("status").returncode == exits.OK and [peer.state for peer in peers] == [CONNECTED] * 2
+
+
+def readiness(node: MeshNode) -> str:
+    """What /readyz answers."""
+    return node.host.exec(sys.executable, "-c", READY, f"http://{ADDRESS}/readyz").strip()
+
+
+def names(node: MeshNode, service: str) -> bool:
+    """Whether `status` names a process that does not run, with the exit code for it."""
+    shown = node.cli("status", "--timeout", "2")
+    said = shown.stdout + shown.stderr
+    return shown.returncode == exits.RESTARTING and f"{service}: " in said and "Deadline" not in said
+
+
+def is_replaced(node: MeshNode, service: str, hung: int) -> bool:
+    return node.service_pids().get(service, hung) != hung and is_whole(node)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_hangs_is_shown_and_replaced_and_no_packet_is_lost(
+    mesh: list[MeshNode], service: str, record_testsuite_property: Record
+) -> None:
+    a, b, _ = mesh
+    wait_for(lambda: is_whole(a) and readiness(a) == "ready", PATIENCE_S, "the node is whole")
+    hung = a.service_pids()[service]
+    with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
+        os.kill(hung, signal.SIGSTOP)
+        since = time.monotonic()
+        wait_for(lambda: names(a, service), promised(SHOWN_S), f"status names {service}")
+        shown_s = time.monotonic() - since
+        ready = readiness(a)
+        wait_for(lambda: is_replaced(a, service, hung), promised(REPLACED_S), f"{service} is replaced")
+        replaced_s = time.monotonic() - since
+    came = f"shown {shown_s:.1f} s, replaced {replaced_s:.1f} s, {len(ping.lost)} of {ping.sent_count} pings lost"
+    record_testsuite_property(f"{service} hung", came)
+    assert ping.lost == []
+    assert ready == "no answer" if service == "metrics" else ready.startswith(f"503 not running: {service} (")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_is_killed_is_replaced_and_no_packet_is_lost(
+    mesh: list[MeshNode], service: str, record_testsuite_property: Record
+) -> None:
+    a, b, _ = mesh
+    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
+    with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
+        killed = a.kill_service(service)
+        since = time.monotonic()
+        wait_for(lambda: is_replaced(a, service, killed), promised(REPLACED_S), f"{service} is replaced")
+        replaced_s = time.monotonic() - since
+    came = f"replaced {replaced_s:.1f} s, {len(ping.lost)} of {ping.sent_count} pings lost"
+    record_testsuite_property(f"{service} killed", came)
+    assert ping.lost == []
+
+
+def test_a_node_of_which_every_service_hangs_comes_back_and_no_packet_is_lost(mesh: list[MeshNode]) -> None:
+    a, b, _ = mesh
+    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
+    pids = set(a.service_pids().values())
+    with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: not pids & set(a.host.pids()), promised(REPLACED_S), "all of them are killed")
+        wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
+    assert ping.lost == []
+
+
+def test_between_two_starts_of_the_node_process_commands_say_which_it_is_and_not_that_there_is_none(
+    mesh: list[MeshNode],
+) -> None:
+    a, *_ = mesh
+    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
+    said: list[str] = []
+
+    def is_between() -> bool:
+        """Each death in a row makes the wait for the next start longer, until a command falls into it."""
+        if "node" in a.service_pids():
+            a.kill_service("node")
+        shown = a.cli("peers", "count")
+        said.append(shown.stderr)
+        return shown.returncode == exits.RESTARTING and "node: restarting for" in shown.stderr
+
+    wait_for(is_between, PATIENCE_S, "the node process waits for its next start")
+    assert not any("no wgmesh" in text for text in said)
+    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
