@@ -63,10 +63,11 @@ class Layer:
         """This node says goodbye."""
 
 
+def clock_time(at: float) -> str:
+    """Returns a moment (Unix seconds) as its time of day, for a detail."""
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
+
+
 def dated(**moments: float | None) -> list[str]:
-    """Returns the moments (Unix seconds) that have come, each as its name and its time of day, for a detail."""
-    return [
-        f"{name.replace('_', ' ')} {datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
-        for name, at in moments.items()
-        if at is not None
-    ]
+    """Returns the moments that have come, each as its name and its time of day, for a detail."""
+    return [f"{name.replace('_', ' ')} {clock_time(at)}" for name, at in moments.items() if at is not None]
