@@ -12,6 +12,7 @@ from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, program
 from wgmesh.demo.waiting import wait_for
 
+STAGES = ("child=node", "service ready", "identity known", "device changed", "probe server listening", "peer sighted")
 SLOW = """#!/bin/sh
 echo started >>{marks}
 sleep 2
@@ -58,7 +59,7 @@ def test_a_stop_while_the_device_is_being_made_leaves_none_also_not_later(fabric
 
 def test_a_stop_at_any_moment_of_a_start_has_no_traceback(fabric: Fabric) -> None:
     a, b = start_nodes(fabric, ["a", "b"], "--log-level", "debug")
-    for stage in ("child=wireguard", "child=node", "service ready", "identity known", "device changed", "peer sighted"):
+    for stage in STAGES:
         assert a.running_process().stop() == 0
         before = times_said(a, stage)
         a.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import stat
@@ -30,6 +31,9 @@ CONNECTION_OPTIONS = (
     ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
     ("grpc.max_connection_idle_ms", 2000),  # a client that goes on connects again by itself
 )
+
+CALL_TASKS = ("_schedule_rpc_coro", "_handle_exceptions")  # of gRPC, one each for a call
+LAST_CALLS_TIMEOUT_S = 0.5  # they need some turns of the loop
 
 RUNTIME_SERVICE = "wgmesh.v1.RuntimeService"
 
@@ -76,6 +80,17 @@ async def serve_unix(
         finally:
             await health_servicer.enter_graceful_shutdown()
             await server.stop(STOP_GRACE_S)
+
+
+async def calls_ended() -> None:
+    """Waits for the last calls of servers that have stopped.
+
+    gRPC does not wait for one that its client gives up in that moment. It ends by itself in some turns of the loop; cut
+    off by the end of the loop it would be told as a bug, and its traceback printed.
+    """
+    left = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in CALL_TASKS]
+    if left:
+        await asyncio.wait(left, timeout=LAST_CALLS_TIMEOUT_S)
 
 
 def _enable_reflection(service_names: Sequence[str], server: grpc.aio.Server) -> None:

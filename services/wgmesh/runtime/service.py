@@ -14,7 +14,7 @@ from wgmesh.core.version import VERSION
 from wgmesh.runtime import heartbeat, logs, telemetry
 from wgmesh.runtime.callers import CALLERS
 from wgmesh.runtime.notify import ParentPipe
-from wgmesh.runtime.rpc_server import serve_unix
+from wgmesh.runtime.rpc_server import calls_ended, serve_unix
 from wgmesh.runtime.settings import RuntimeSettings
 
 EXIT_OK = 0
@@ -117,6 +117,7 @@ async def _supervise(shell: Shell, main: Callable[[Shell], Awaitable[None]], on_
                 loop.call_later(STOP_TIMEOUT_S, running.cancel)
 
         loop.add_signal_handler(signal.SIGTERM, on_terminate)
+    await calls_ended()
 
 
 def _report(shell: Shell, error: Exception, on_ready: Callable[[], None]) -> int:

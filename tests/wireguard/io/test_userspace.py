@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,33 @@ async def test_a_program_that_hangs_up_is_connected_again(tmp_path: Path) -> Non
         with pytest.raises(DeviceGone):
             await tunnel.read()
         await tunnel.read()
+        tunnel.close()
+
+
+async def test_the_answer_of_a_request_that_was_cancelled_is_not_taken_for_that_of_the_next(tmp_path: Path) -> None:
+    """As at a stop: a device that is set up while the node ends would be read as one without a key, and left behind."""
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        owed = b""
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                if (await reader.readuntil(b"\n\n")).startswith(b"set"):
+                    owed += b"errno=0\n\n"  # it takes its time
+                    asked.set()
+                else:
+                    writer.write(owed + b"listen_port=7\nerrno=0\n\n")
+        writer.close()
+
+    async with await asyncio.start_unix_server(serve, tmp_path / "s"):
+        tunnel = UserspaceTunnel("wireguard-go", tmp_path / "s")
+        setting = asyncio.ensure_future(tunnel.set_listen_port(7))
+        await asked.wait()
+        setting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await setting
+
+        assert (await tunnel.read()).listen_port == 7
         tunnel.close()
 
 

@@ -93,6 +93,9 @@ class UserspaceTunnel:
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     return await self._send_and_receive(request)
+            except asyncio.CancelledError:  # or the answer that is still to come would be taken for that of the next
+                self.close()
+                raise
             except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError) as error:
                 self.close()
                 raise DeviceGone(
