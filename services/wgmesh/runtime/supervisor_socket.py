@@ -49,11 +49,15 @@ def holder(connected: socket.socket) -> Holder:
 
 
 def ask(interface: str, timeout_s: float = ANSWER_TIMEOUT_S) -> NodeReport | None:
-    """Returns what the supervisor of `interface` says, or None if there is none that answers. Waits for it."""
+    """Returns what the supervisor of `interface` says, or None if there is none that answers.
+
+    Waits for a supervisor alone: a name that others have taken, and where nobody lets us in, costs no time.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_s)
         try:
+            connection.setblocking(False)
             connection.connect(address_of(interface))
+            connection.settimeout(timeout_s)
             if not holder(connection).is_trusted:
                 return None
             return _read(connection)

@@ -33,10 +33,8 @@ class Heartbeats:
         """Watches a child no more."""
         self._silence_s.pop(name, None)
 
-    def due_at(self) -> float | None:
-        """Returns when the next look is due, or None while nobody is watched."""
-        if not self._silence_s:
-            return None
+    def due_at(self) -> float:
+        """Returns when the next look is due."""
         looks = (self._looked_at - LOOK_PHASE_S) / LOOK_EVERY_S
         return (math.floor(looks + LOOK_ROUNDING) + 1) * LOOK_EVERY_S + LOOK_PHASE_S
 

@@ -18,7 +18,6 @@ from wgmesh.runtime.supervisor_socket import Holder, address_of, holder
 
 BACKLOG = 64  # a person and some scripts; who comes while it is full is told that nobody answers
 ANSWERS_PER_LOOK = 64  # a program that asks without end costs the supervisor 3 ms a second, and others wait for one
-CONNECT_TIMEOUT_S = 1.0  # a local connect is instant unless the backlog is full
 
 
 class Answers:
@@ -83,7 +82,7 @@ def _refuse_beside(found: Holder | None, interface: str) -> None:
 def _holder(interface: str) -> Holder | None:
     """Who listens at the name, or None if that cannot be found out: a supervisor would be seen."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(CONNECT_TIMEOUT_S)
+        probe.setblocking(False)
         try:
             probe.connect(address_of(interface))
         except OSError:

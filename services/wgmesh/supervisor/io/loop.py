@@ -67,8 +67,7 @@ class Loop:
         with self._selector:
             while True:
                 now = time.monotonic()
-                due_at = self._heartbeats.due_at()
-                if due_at is not None and due_at <= now:
+                if self._heartbeats.due_at() <= now:
                     self._look(now)
                 for order in self._supervision.turn(now):
                     self._carry_out(order.effect, order.name)
@@ -80,9 +79,9 @@ class Loop:
             self._log.warning("child abandoned", child=child.name, pid=child.pid)
             child.abandon()
 
-    def _patience(self) -> float | None:
-        times = [due for due in (self._supervision.due_at(), self._heartbeats.due_at()) if due is not None]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+    def _patience(self) -> float:
+        due_at, look_at = self._supervision.due_at(), self._heartbeats.due_at()
+        return max(0.0, (look_at if due_at is None else min(due_at, look_at)) - time.monotonic())
 
     def _look(self, now: float) -> None:
         """Who has said something, and whether others can still reach them."""
@@ -118,7 +117,7 @@ class Loop:
         now, pid = time.monotonic(), os.getpid()
         report = node_report(self._settings, pid, self._supervision, self._heartbeats, self._place.problem, now)
         self._answers.answer(report)
-        if self._answers.is_tired and self._heartbeats.due_at() is not None:  # the next look listens again
+        if self._answers.is_tired:  # the next look listens again
             self._ignore(self._answers.descriptor)
 
     def _carry_out(self, effect: Effect, name: str) -> None:
