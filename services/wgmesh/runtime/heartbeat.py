@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-BEAT_EVERY_S = 1.0  # measured: 25 us of CPU each; three that are missing are a silence, and one is nothing
+BEAT_EVERY_S = 1.0  # one wake-up among twenty; three that are missing are a silence, and one is nothing
 
 
 def start(loop: asyncio.AbstractEventLoop, beat: Callable[[], None]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 
 from wgmesh.core.errors import MeshError
 from wgmesh.runtime.callers import CALLERS, socket_path
@@ -25,6 +24,13 @@ class RunDirectory:
         self._settings = settings
         self._accounts = accounts
         self._lock = lock_held
+        # as texts, and once: to put paths together costs more than to look at them, each second
+        self._lock_path = os.fspath(lock.path_in(settings.interface_dir))
+        self._link = os.fspath(settings.control_path), sockets.control_target(settings)
+        self._sockets = {
+            name: [os.fspath(socket_path(settings.interface_dir, name, caller)) for caller in CALLERS[name]]
+            for name in accounts
+        }
         self.problem = ""
         self.was_made_again = False
 
@@ -54,24 +60,26 @@ class RunDirectory:
             sockets.publish(self._settings)
 
     def _is_whole(self, service: str, is_serving: bool) -> bool:
-        paths = [socket_path(self._settings.interface_dir, service, caller) for caller in CALLERS[service]]
-        return all(_is(stat.S_ISSOCK, path) if is_serving else _is(stat.S_ISDIR, path.parent) for path in paths)
+        if is_serving:
+            return all(_is(stat.S_ISSOCK, path) for path in self._sockets[service])
+        return all(_is(stat.S_ISDIR, os.path.dirname(path)) for path in self._sockets[service])
 
     def _is_locked(self) -> bool:
         try:
-            seen = os.lstat(lock.path_in(self._settings.interface_dir))
+            seen = os.lstat(self._lock_path)
         except OSError:
             return False
         return os.path.samestat(seen, os.fstat(self._lock))
 
     def _is_published(self) -> bool:
+        path, target = self._link
         try:
-            return os.readlink(self._settings.control_path) == sockets.control_target(self._settings)
+            return os.readlink(path) == target
         except OSError:
             return False
 
 
-def _is(kind: Callable[[int], bool], path: Path) -> bool:
+def _is(kind: Callable[[int], bool], path: str) -> bool:
     try:
         return kind(os.lstat(path).st_mode)
     except OSError:
