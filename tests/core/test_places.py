@@ -108,6 +108,9 @@ def test_all_that_have_a_place_can_be_gone_through_and_who_left_earns_nothing() 
     held.earn(1)
 
     assert [*held] == [2]
+    held.earn(2)
+    held.admit(3, MEMBER)
+    assert [*held] == [3, 2], "the least deserving first"
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.booleans()), max_size=100))

@@ -29,6 +29,7 @@ JUDGES: dict[str, tuple[str, ...]] = {
     "supervisor/io/capabilities": ("tests/integration/test_capabilities.py",),
     "core/wire/envelope": ("tests/core/wire/test_envelope.py",),
     "core/places": ("tests/core/test_places.py",),
+    "core/pauses": ("tests/core/test_pauses.py",),
     "nat/classify": ("tests/nat/test_classify.py",),
     "nat/paths": ("tests/nat/test_paths.py",),
     "discovery/members/evidence": ("tests/discovery/members/test_evidence.py",),
@@ -54,6 +55,9 @@ JUDGES: dict[str, tuple[str, ...]] = {
         "tests/discovery/exchange/test_hellos_rules.py",
         "tests/discovery/exchange/test_hellos_answered.py",
     ),
+    "discovery/exchange/transactions": ("tests/discovery/exchange/test_transactions.py",),
+    "discovery/exchange/unanswered": ("tests/discovery/exchange/test_unanswered.py",),
+    "discovery/dht_schedule": ("tests/discovery/test_dht_schedule.py",),
     "discovery/own": ("tests/discovery/test_own.py",),
 }
 

@@ -63,3 +63,61 @@ def test_there_is_a_bound_on_what_is_in_flight() -> None:
         for port in range(1, IN_FLIGHT_MAX + 2)
     ]
     assert started[-1] is None and None not in started[:-1] and len(exchange) == IN_FLIGHT_MAX
+
+
+OTHER = Endpoint.parse("192.0.2.2:52527")
+OTHER_KEY = PublicKey(b"1" * 32)
+
+
+def test_it_tells_whom_it_asks_and_what_for() -> None:
+    exchange = Transactions()
+    exchange.start(TARGET, b"hello", Purpose.CONTACT, 100.0)
+    exchange.start(OTHER, b"hello", Purpose.PROBE, 100.0)
+    assert exchange.targets() == (TARGET, OTHER)
+    assert exchange.asks_for(TARGET, Purpose.CONTACT) and not exchange.asks_for(TARGET, Purpose.PROBE)
+    assert not exchange.asks_for(Endpoint.parse("192.0.2.3:1"), Purpose.CONTACT)
+
+
+def test_who_joins_late_is_waited_for_as_long_as_it_asked() -> None:
+    exchange = Transactions(resend=False)
+    exchange.start(TARGET, b"hello", Purpose.CONTACT, 100.0)
+    exchange.join(TARGET, Purpose.PROBE, 103.0)
+    assert exchange.poll_timeout() == 107.0
+    assert exchange.handle_timeout(104.0) == ([], [])
+    _, failed = exchange.handle_timeout(107.0)
+    assert [each.target for each in failed] == [TARGET]
+    assert len(exchange) == 0 and exchange.take_by_address(TARGET) is None
+
+
+def test_a_timer_that_is_late_by_a_whole_step_does_not_send_twice() -> None:
+    exchange = Transactions()
+    exchange.start(TARGET, b"hello", Purpose.CONTACT, 0.0)
+    assert len(exchange.handle_timeout(0.3)[0]) == 1
+    assert exchange.poll_timeout() == 0.7
+
+
+def test_who_is_asked_again_in_another_name_is_no_longer_asked_in_the_first() -> None:
+    exchange = Transactions()
+    exchange.start(TARGET, b"first", Purpose.CONTACT, 100.0, KEY)
+    exchange.start(TARGET, b"second", Purpose.CONTACT, 101.0, OTHER_KEY)
+    assert exchange.take_by_key(KEY) is None
+    attempt = exchange.take_by_key(OTHER_KEY)
+    assert attempt is not None and (attempt.data, attempt.key) == (b"second", OTHER_KEY)
+
+
+def test_of_several_addresses_of_a_peer_the_oldest_that_is_left_is_matched_by_its_key() -> None:
+    exchange = Transactions()
+    for number, target in enumerate((TARGET, OTHER, Endpoint.parse("192.0.2.3:1"))):
+        exchange.start(target, b"hello", Purpose.CONTACT, 100.0 + number, KEY)
+    assert exchange.take_by_address(TARGET) is not None
+    for expected in (OTHER, Endpoint.parse("192.0.2.3:1")):
+        attempt = exchange.take_by_key(KEY)
+        assert attempt is not None and attempt.target == expected
+    assert exchange.take_by_key(KEY) is None
+
+
+def test_nothing_is_remembered_of_a_peer_that_is_not_asked_for() -> None:
+    exchange = Transactions()
+    exchange.start(TARGET, b"hello", Purpose.CONTACT, 100.0, KEY)
+    exchange.take_by_address(TARGET)
+    assert not exchange._targets

@@ -123,3 +123,55 @@ def test_in_any_order_less_than_three_times_what_came_is_sent(steps: list[tuple[
         elif purses.admits(host, size, NOW):
             sent[host] += size
         assert sent[host] < AMPLIFICATION * came[host] or sent[host] == 0
+
+
+def test_what_names_several_hosts_pays_for_each_of_them() -> None:
+    purses = Unanswered()
+    purses.earn_all([HOST, OTHER], 400, 3)
+    for host in (HOST, OTHER):
+        assert purses.room(host, NOW) == AMPLIFICATION * 400 - 1
+        assert [purses.admits(host, 100, NOW) for _ in range(4)] == [True] * 3 + [False]
+
+
+def test_what_the_operator_wants_is_one_datagram_or_as_many_as_are_said() -> None:
+    purses = Unanswered()
+    purses.grant(HOST, 500)
+    purses.grant(OTHER, 500, 3)
+    assert [purses.admits(HOST, 100, NOW) for _ in range(2)] == [True, False]
+    assert [purses.admits(OTHER, 500, NOW) for _ in range(4)] == [True] * 3 + [False]
+
+
+def test_there_is_no_room_where_all_datagrams_are_spent_and_no_end_of_it_at_a_host_that_has_answered() -> None:
+    purses = Unanswered()
+    purses.earn(HOST, 400)
+    for _ in range(DATAGRAMS_FOR_ONE):
+        assert purses.admits(HOST, 1, NOW)
+    assert purses.room(HOST, NOW) == 0
+    purses.answered(HOST, NOW)
+    assert purses.room(HOST, NOW) == float("inf")
+
+
+def test_a_question_may_be_as_long_as_the_room_and_takes_nothing_from_all_where_the_host_has_answered() -> None:
+    purses = Unanswered()
+    purses.grant(HOST, 500)
+    assert not purses.admits_question(HOST, 501, NOW) and purses.admits_question(HOST, 500, NOW)
+    purses.answered(OTHER, NOW)
+    assert all(purses.admits_question(OTHER, 500, NOW) for _ in range(2 * TOTAL_BURST))
+
+
+def test_a_host_gives_back_one_question_however_often_it_answers() -> None:
+    purses, crowd = Unanswered(), hosts(TOTAL_BURST)
+    purses.earn_all(crowd, 400)
+    assert all(purses.admits_question(host, 300, NOW) for host in crowd)
+    for _ in range(3):
+        purses.answered(crowd[0], NOW)
+    assert [purses.admits_question(crowd[1], 300, NOW) for _ in range(2)] == [True, False]
+
+
+def test_a_round_to_a_host_that_is_free_begins_no_pause() -> None:
+    purses = Unanswered()
+    purses.answered(HOST, NOW)
+    purses.begin_round(HOST, 500, NOW + FREE_S - 1)
+    assert not purses.admits(HOST, 500, NOW + FREE_S)
+    purses.begin_round(HOST, 500, NOW + FREE_S)
+    assert purses.admits(HOST, 500, NOW + FREE_S)

@@ -16,6 +16,7 @@ from wgmesh.discovery.members.evidence import (
     DIRECT_PER_HOST_MAX,
     TOLD_PER_HOST_MAX,
     Evidence,
+    Places,
 )
 from wgmesh.discovery.members.record import ANSWER_FRESH_S, CLAIM_S, PeerFacts
 from wgmesh.discovery.members.table import PeerTable
@@ -201,3 +202,88 @@ def test_in_a_table_full_of_names_a_newcomer_that_shows_itself_takes_the_place_o
     assert len(table) == 100
     assert say(table, 5000, POSSESSION, host(500)) is Change.NEW_PEER
     assert key(0) not in table and [record.key for record in table.take_displaced()] == [key(0)]
+
+
+def full_of(evidence: Evidence, *payers: str) -> Places:
+    """Places all of which are taken, each paid for by one of these."""
+    places = Places(len(payers))
+    for number, payer in enumerate(payers):
+        places.set(key(number), evidence, payer)
+    return places
+
+
+@pytest.mark.parametrize("evidence", [HEARSAY, ANSWER, POSSESSION])
+def test_among_equals_the_oldest_of_who_pays_for_most_goes_and_only_for_who_pays_for_less(evidence: Evidence) -> None:
+    places = full_of(evidence, "one", "two", "two")
+    assert places.room(evidence, evidence, "new", is_known=False) == (True, key(1))
+    assert places.room(evidence, evidence, "one", is_known=False) == (True, key(1))
+    assert places.room(evidence, evidence, "two", is_known=False) == (False, None)
+
+
+def test_where_all_pay_for_the_same_there_is_room_for_who_pays_for_nothing_yet() -> None:
+    places = full_of(ANSWER, "one", "two", "three")
+    assert places.room(ANSWER, ANSWER, "new", is_known=False) == (True, key(0))
+    assert places.room(ANSWER, ANSWER, "two", is_known=False) == (False, None)
+
+
+def test_the_weaker_gives_way_to_the_stronger_of_any_payer_and_never_the_other_way() -> None:
+    for weaker, stronger in ((HEARSAY, ANSWER), (ANSWER, POSSESSION), (POSSESSION, TUNNEL)):
+        assert full_of(weaker, "one").room(stronger, stronger, "one", is_known=False) == (True, key(0))
+        assert full_of(stronger, "one").room(weaker, weaker, "new", is_known=False) == (False, None)
+
+
+def test_of_weaker_ranks_the_weakest_gives_way() -> None:
+    places = Places(3)
+    for number, evidence in enumerate((ANSWER, POSSESSION, HEARSAY)):
+        places.set(key(number), evidence, "one")
+    assert places.room(POSSESSION, POSSESSION, "new", is_known=False) == (True, key(2))
+
+
+def test_a_member_that_was_reached_by_a_tunnel_gives_way_to_nobody() -> None:
+    assert full_of(TUNNEL, "one", "one").room(TUNNEL, TUNNEL, "new", is_known=False) == (False, None)
+
+
+def test_who_has_a_place_needs_no_other_one_for_a_better_word() -> None:
+    assert full_of(HEARSAY, "one", "two").room(ANSWER, ANSWER, "one", is_known=True) == (True, None)
+
+
+def test_at_a_host_with_all_its_claims_the_oldest_goes_only_for_a_better_word() -> None:
+    places = Places(1000)
+    for number in range(CLAIMS_PER_HOST_MAX):
+        places.set(key(number), CLAIM, "host")
+    places.set(key(0), CLAIM, "host")  # again: it is no younger for it
+    assert places.room(CLAIM, CLAIM, "host", is_known=False) == (False, None)
+    assert places.room(CLAIM, ANSWER, "host", is_known=False) == (True, key(0))
+
+
+def test_all_claims_together_have_few_places_and_the_next_host_gets_one_of_them() -> None:
+    places = Places(1000)
+    for number in range(CLAIMS_MAX):
+        places.set(key(number), CLAIM, f"host {number}")
+    assert places.room(CLAIM, CLAIM, "new", is_known=False) == (True, key(0))
+    assert places.room(CLAIM, CLAIM, "host 5", is_known=False) == (False, None)
+    places.drop(key(7))
+    assert places.room(CLAIM, CLAIM, "new", is_known=False) == (True, None)
+
+
+def test_who_gets_a_better_place_leaves_the_one_it_had() -> None:
+    places = Places(10)
+    places.set(key(1), HEARSAY, "informant")
+    assert places.told_by("informant") == 1
+    places.set(key(1), ANSWER, "host")
+    assert places.told_by("informant") == 0 and len(places) == 1
+    places.drop(key(1))
+    places.drop(key(1))
+    assert len(places) == 0 and not any(places._held.values()), "who pays for nothing is not remembered"
+
+
+def test_beyond_the_share_of_its_host_only_an_answer_or_a_proof_is_a_mere_claim() -> None:
+    places = Places(1000)
+    for number in range(DIRECT_PER_HOST_MAX):
+        places.set(key(number), POSSESSION if number % 2 else ANSWER, "host")
+    for word in (ANSWER, POSSESSION):
+        assert places.rank(key(99), word, "host") is CLAIM
+        assert places.rank(key(99), word, "other host") is word
+        assert places.rank(key(0), word, "host") is word, "it is one of them"
+    for word in (HEARSAY, CLAIM, TUNNEL):
+        assert places.rank(key(99), word, "host") is word
