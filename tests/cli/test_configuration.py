@@ -46,6 +46,25 @@ def test_each_default_in_the_help_is_the_real_one() -> None:
             assert row.parse(row.default) == default, row.name
 
 
+def test_interfaces_of_the_underlay_are_lists_from_every_source() -> None:
+    settings = build({"underlay": ("eth0", "eth1.100,wg1"), "no-underlay": ("docker0",)})
+    assert settings.underlay == ("eth0", "eth1.100", "wg1") and settings.no_underlay == ("docker0",)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"underlay": ("wg0",)}, "--underlay: wg0 is the mesh's own device"),
+        ({"underlay": ("eth0",), "no-underlay": ("eth0",)}, "--underlay: --no-underlay eth0 is given as well"),
+        ({"underlay": ("a/b",)}, "--underlay: 'a/b' is not the name of an interface"),
+        ({"no-underlay": ("x" * 16,)}, "--no-underlay: .* is not the name of an interface"),
+    ],
+)
+def test_an_underlay_that_cannot_be_is_refused(given: dict[str, tuple[str, ...]], problem: str) -> None:
+    with pytest.raises(InvalidSetting, match=problem):
+        build(given)
+
+
 def test_every_setting_of_a_node_has_a_flag() -> None:
     fields = {field.name for field in dataclasses.fields(MeshSettings)}
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 from support.discovery.discovery_wire import LAN_CHANNEL, START, Wire, kind, prove
-from wgmesh.core.model import CandidateSource, Endpoint
+from wgmesh.core.model import CandidateSource, Endpoint, PeerProof
 from wgmesh.discovery.events import PeersChanged, PeerSighted
-from wgmesh.discovery.host_interfaces import LanInterface
+from wgmesh.discovery.host_interfaces import Beyond, LanInterface
 
 
 def test_two_nodes_on_a_lan_know_each_other_without_waiting_for_a_timer() -> None:
@@ -180,6 +180,25 @@ def test_a_peer_that_moves_off_the_lan_is_reached_at_its_new_address() -> None:
     best = one.peers()[two.key].candidates[0]
     assert str(best.endpoint) == "198.51.100.2:51820"
     assert one.peers()[two.key].control_endpoint == two.address
+
+
+def test_no_address_behind_a_tunnel_of_others_stands_for_a_peer_whenever_it_was_heard_or_proven() -> None:
+    wire = Wire()
+    one, two = wire.add("10.78.0.1"), wire.add("10.78.0.2")
+    wire.advance(10.0)
+    inside = Endpoint.parse("10.78.0.2:51820")
+    assert [each.endpoint for each in one.peers()[two.key].candidates] == [inside]
+    eth0 = LanInterface("eth0", 2, (ipaddress.ip_interface("192.168.1.1/24"),))
+    tunnel = Beyond(((ipaddress.ip_network("10.78.0.0/16"), False),))
+    one.core.set_interfaces([eth0], wire.now, tunnel)
+    wire.settle()
+    assert one.peers()[two.key].candidates == ()
+    one.core.set_self(one.description, [PeerProof(two.key, inside, wire.now)], wire.now)
+    wire.advance(20.0)
+    assert one.peers()[two.key].candidates == ()
+    one.core.set_interfaces([eth0], wire.now)
+    wire.advance(60.0)
+    assert [each.endpoint for each in one.peers()[two.key].candidates] == [inside]
 
 
 def test_a_peer_that_gets_another_address_on_the_lan_is_asked_there_at_once() -> None:

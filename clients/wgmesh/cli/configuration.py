@@ -78,6 +78,7 @@ def build_settings(
     _check_routes(settings, layout)
     _check_stun(merged, settings)
     _check_dht(merged, settings)
+    _check_underlay(settings)
     return settings
 
 
@@ -153,6 +154,14 @@ def _check_dht(merged: Mapping[str, Given], settings: MeshSettings) -> None:
         )
     if not settings.dht_bootstrap:
         raise InvalidSetting("--dht-bootstrap", "no HOST:PORT is given; --no-dht switches the DHT off")
+
+
+def _check_underlay(settings: MeshSettings) -> None:
+    if settings.interface in settings.underlay:
+        raise InvalidSetting("--underlay", f"{settings.interface} is the mesh's own device; it cannot carry itself")
+    for name in settings.underlay:
+        if name in settings.no_underlay:
+            raise InvalidSetting("--underlay", f"--no-underlay {name} is given as well; leave out one of the two")
 
 
 def _entry(path: Path, key: str, value: object) -> Given:

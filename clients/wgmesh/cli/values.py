@@ -13,6 +13,7 @@ LOWEST_MTU = 1280  # RFC 8200, section 5: below it Linux takes IPv6 off a device
 HIGHEST_MTU = 65455  # 65535 minus the 80 bytes of outer IPv6, UDP and WireGuard headers
 LONGEST_MESH_PREFIX = 30  # two host bits, as upstream asks
 LONGEST_HOSTNAME = 253  # the same
+LONGEST_LINK_NAME = 15  # Linux, IFNAMSIZ less the terminating zero
 DEFAULT_STUN_PORT = 3478  # RFC 8489, section 9
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -57,6 +58,15 @@ def parse_path(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError("the path is empty" if not text else "a path cannot hold a zero byte")
     return Path(text).expanduser().absolute()
+
+
+def parse_link_name(text: str) -> str:
+    """The name of any interface of this host, as the kernel takes it (dev_valid_name of linux/netdevice.h)."""
+    name = text.strip()
+    is_plain = bool(name) and all("!" <= sign <= "~" for sign in name) and name not in (".", "..")
+    if not is_plain or len(name) > LONGEST_LINK_NAME or any(sign in name for sign in "/:"):
+        raise ValueError(f"{text!r} is not the name of an interface such as eth0")
+    return name
 
 
 def parse_hostname(text: str) -> str:

@@ -68,6 +68,10 @@ class MeshSettings:
     private_dht: tuple[str, ...] = ()
     gossip: bool = False
     lan_discovery: bool = True
+    underlay: tuple[str, ...] = ()
+    """The interfaces that may carry the mesh; none named: all but tunnels."""
+    no_underlay: tuple[str, ...] = ()
+    """Interfaces that may not."""
     ipv6: bool = True
     punching: bool = True
     stun: bool = True

@@ -46,7 +46,7 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
             asyncio.TaskGroup() as tasks,
         ):
             work = [
-                tasks.create_task(follow_links(runner.set_links, runner.set_links_unknown)),
+                tasks.create_task(follow_links(settings.interface, runner.set_links, runner.set_links_unknown)),
                 tasks.create_task(runner.keep_cache(store)),
                 tasks.create_task(static.run()),
                 tasks.create_task(stun.run()),

@@ -6,12 +6,12 @@ It only passes on. dispatch acts on messages, members knows who joins and leaves
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
 from wgmesh.core.keys.possession import Agreement
-from wgmesh.core.model import Endpoint, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
+from wgmesh.core.model import Endpoint, IPAddress, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.assembly import Randomness, assemble
@@ -112,9 +112,15 @@ class DiscoveryCore:
         self._prove(proofs, now)
         self._note_input(now)
 
-    def set_interfaces(self, interfaces: Iterable[LanInterface], now: float) -> None:
-        """Sets the interfaces whose addresses are ours. Those are announced on where LAN discovery is on."""
+    def set_interfaces(self, interfaces: Iterable[LanInterface], now: float, beyond: Container[IPAddress] = ()) -> None:
+        """Sets the interfaces whose addresses are ours. Those are announced on where LAN discovery is on.
+
+        `beyond` are the addresses that are reached through other interfaces, which do not carry the mesh.
+        """
         known = tuple(interfaces)
+        if beyond != self._rules.beyond:
+            self._rules.beyond = beyond
+            self._members.forget_beyond(now)
         if known == self._own.interfaces:
             return
         self._own.set_interfaces(known, now)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from wgmesh.core.model import Endpoint, IPAddress, IPInterface
+from wgmesh.core.model import Endpoint, IPAddress, IPInterface, IPNetwork
 
 CHANNEL_PREFIX = "lan:"
 
@@ -20,6 +20,33 @@ LOWER_UP = 0x10000
 
 # linux/if_addr.h: not usable yet, never usable, or not to be used for anything new
 UNUSABLE = 0x40 | 0x08 | 0x20
+
+
+# The kernel's words for links that carry packets inside packets. Whatever lies behind one is reached through another
+# network, a mesh as often as not, and the mesh would run through a tunnel that it may itself carry. Userspace programs
+# (OpenVPN, wireguard-go, Tailscale, ZeroTier) have `tun`. Not among them is `ppp`: it is the uplink of many homes.
+TUNNELS = frozenset(
+    {"wireguard", "amneziawg", "tun", "ovpn", "ovpn-dco", "ipip", "sit", "ip6tnl", "vti", "vti6", "xfrm"}
+    | {"gre", "gretap", "ip6gre", "ip6gretap", "erspan", "ip6erspan"}
+    | {"vxlan", "geneve", "bareudp", "l2tpeth", "gtp", "amt"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Underlay:
+    """Which interfaces may carry the mesh. `own` is its own device, which never does."""
+
+    own: str
+    named: frozenset[str] = frozenset()
+    """These alone, where there are any."""
+    excluded: frozenset[str] = frozenset()
+
+    def admits(self, link: Link) -> bool:
+        if link.name == self.own or link.name in self.excluded:
+            return False
+        if self.named:
+            return link.name in self.named or bool(link.flags & LOOPBACK)
+        return link.kind not in TUNNELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +89,13 @@ class Link:
     flags: int
     kind: str = ""
     addresses: tuple[IPInterface, ...] = ()
+    others: tuple[IPNetwork, ...] = ()
+    """What else is reached through it: the other end of a line, and networks that are routed there."""
 
 
-def lan_interfaces(links: Iterable[Link], mesh_interface: str) -> tuple[LanInterface, ...]:
-    """Returns the interfaces outside any tunnel. Loopback counts only where there is nothing else to speak on."""
-    usable = [link for link in links if _is_usable(link, mesh_interface)]
+def lan_interfaces(links: Iterable[Link], underlay: Underlay) -> tuple[LanInterface, ...]:
+    """Returns the interfaces that carry the mesh. Loopback counts only where there is nothing else to speak on."""
+    usable = [link for link in links if _is_usable(link) and underlay.admits(link)]
     outside = [link for link in usable if not link.flags & LOOPBACK]
     chosen = outside if any(_announces(link) for link in outside) else usable
     return tuple(
@@ -75,9 +104,44 @@ def lan_interfaces(links: Iterable[Link], mesh_interface: str) -> tuple[LanInter
     )
 
 
-def _is_usable(link: Link, mesh_interface: str) -> bool:
-    is_up = link.flags & UP and link.flags & LOWER_UP
-    return bool(is_up and link.addresses and link.name != mesh_interface and link.kind != "wireguard")
+def beyond(links: Iterable[Link], underlay: Underlay) -> Beyond:
+    """Returns where addresses lie that are reached through other interfaces than those of the underlay."""
+    near: dict[IPNetwork, bool] = {}
+    for link in links:
+        if link.flags & UP and not link.flags & LOOPBACK and link.name != underlay.own:
+            is_underlay = underlay.admits(link)
+            for network in (*(each.network for each in link.addresses), *link.others):
+                near[network] = near.get(network, False) or is_underlay
+    return Beyond(tuple(near.items()))
+
+
+class Beyond:
+    """Which addresses are reached through interfaces that do not carry the mesh; of two networks the smaller counts.
+
+    What no network of an interface holds goes by a default route, also where that leads into a tunnel: then all does.
+    """
+
+    def __init__(self, networks: tuple[tuple[IPNetwork, bool], ...] = ()) -> None:
+        """Each network with whether it is reached by the underlay."""
+        self._networks = sorted(networks, key=lambda each: -each[0].prefixlen)
+
+    def __contains__(self, host: object) -> bool:
+        if not isinstance(host, IPAddress):
+            return False
+        for network, is_underlay in self._networks:
+            if network.version == host.version and host in network:
+                return not is_underlay
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Beyond) and self._networks == other._networks
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._networks))
+
+
+def _is_usable(link: Link) -> bool:
+    return bool(link.flags & UP and link.flags & LOWER_UP and link.addresses)
 
 
 def _announces(link: Link) -> bool:

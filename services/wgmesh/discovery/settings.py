@@ -21,6 +21,12 @@ class DiscoverySettings:
     hostname: str = ""
     mesh_subnet: ipaddress.IPv4Network | None = None
     lan: bool = True
+    underlay: tuple[str, ...] = ()
+    """The interfaces that may carry the mesh; none named: all but tunnels."""
+
+    no_underlay: tuple[str, ...] = ()
+    """Interfaces that may not."""
+
     ipv6: bool = True
     punching: bool = True
     """Whether HELLOs are repeated until answered."""

@@ -1,4 +1,4 @@
-"""Tells when an interface or an address of this host has changed; what exactly is for the caller to read."""
+"""Tells when an interface, address, route or rule of this host has changed; what exactly is for the caller to read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from typing import Self
 LINK_GROUP = 0x1
 IPV4_ADDRESS_GROUP = 0x10
 IPV6_ADDRESS_GROUP = 0x100
+IPV4_ROUTE_GROUP = 0x40
+IPV6_ROUTE_GROUP = 0x400
+IPV4_RULE_GROUP = 0x80
+IPV6_RULE_GROUP = 0x40000
 
-# what routing follows beside them
-ROUTING_GROUPS = 0x40 | 0x80 | 0x400 | 1 << 18  # IPv4 routes and rules, IPv6 routes and rules
+LINKS_AND_ADDRESSES = LINK_GROUP | IPV4_ADDRESS_GROUP | IPV6_ADDRESS_GROUP
+EVERYTHING = LINKS_AND_ADDRESSES | IPV4_ROUTE_GROUP | IPV6_ROUTE_GROUP | IPV4_RULE_GROUP | IPV6_RULE_GROUP
 
 SETTLE_S = 0.05  # an interface that comes up sends a handful of messages at once
 
@@ -22,15 +26,15 @@ SETTLE_S = 0.05  # an interface that comes up sends a handful of messages at onc
 class LinkChanges:
     """A subscription to rtnetlink, open while the context is. Opening it raises OSError. Needs a running event loop."""
 
-    def __init__(self, groups: int = 0, changed: asyncio.Event | None = None) -> None:
-        """`groups` are told of beside links and addresses. `changed` may be set by others, who see something else."""
+    def __init__(self, groups: int = LINKS_AND_ADDRESSES, changed: asyncio.Event | None = None) -> None:
+        """`changed` may be set by others as well, who see something else."""
         self._changed = changed or asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
         try:
-            self._socket.bind((0, LINK_GROUP | IPV4_ADDRESS_GROUP | IPV6_ADDRESS_GROUP | groups))
+            self._socket.bind((0, groups))
         except OSError:
             self._socket.close()
             raise

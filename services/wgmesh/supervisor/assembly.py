@@ -152,6 +152,8 @@ def _discovery(settings: MeshSettings, secret: Secret) -> DiscoverySettings:
         hostname=settings.hostname,
         mesh_subnet=settings.mesh_subnet,
         lan=settings.lan_discovery,
+        underlay=settings.underlay,
+        no_underlay=settings.no_underlay,
         ipv6=settings.ipv6,
         punching=settings.punching,
         gossip=settings.gossip,

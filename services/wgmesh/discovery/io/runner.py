@@ -29,7 +29,7 @@ from wgmesh.discovery.events import (
     ProbeAnswered,
     ProbeFailed,
 )
-from wgmesh.discovery.host_interfaces import Link, lan_interfaces
+from wgmesh.discovery.host_interfaces import Link, Underlay, beyond, lan_interfaces
 from wgmesh.discovery.io.cache_store import CacheStore
 from wgmesh.discovery.io.instruments import Instruments
 from wgmesh.discovery.lan.io.sockets import LanSockets
@@ -66,7 +66,7 @@ class DiscoveryRunner:
         Raises NotReady where no UDP socket can be had.
         """
         self._want_pair_keys = want_pair_keys
-        self._settings = settings
+        self._underlay = Underlay(settings.interface, frozenset(settings.underlay), frozenset(settings.no_underlay))
         self._log = log
         self._instruments = instruments
         self._probes: defaultdict[Endpoint, list[asyncio.Future[ProbeAnswered]]] = defaultdict(list)
@@ -128,10 +128,10 @@ class DiscoveryRunner:
 
     def set_links(self, links: tuple[Link, ...]) -> None:
         """Follows the host's interfaces: sockets first, so that the core's announcements have a way out."""
-        chosen = lan_interfaces(links, self._settings.interface)
+        chosen = lan_interfaces(links, self._underlay)
         self._lan.follow(chosen)
         now = self._driver.now()
-        self._core.set_interfaces(chosen, now)
+        self._core.set_interfaces(chosen, now, beyond(links, self._underlay))
         self._core.set_layer(LAN, *self._lan.health(), now)
         self.hosts.publish(tuple(address.ip for interface in chosen for address in interface.addresses))
         self._pump()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from wgmesh.core.model import Endpoint, IPAddress, IPNetwork
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AddressRules:
-    """The mesh's own prefixes and the operator's wish about IPv6."""
+    """The mesh's own prefixes, the operator's wish about IPv6, and what is reached through tunnels of others."""
 
     mesh_networks: tuple[IPNetwork, ...] = ()
     ipv6: bool = True
+    beyond: Container[IPAddress] = ()
+    """The addresses that this host reaches through interfaces which do not carry the mesh; follows the host."""
 
     def is_in_mesh(self, host: IPAddress) -> bool:
         """Whether an address lies inside the tunnel: never an endpoint of anything outside it."""
@@ -27,7 +30,7 @@ class AddressRules:
         host = endpoint.host
         if host.version == 6 and (not self.ipv6 or host.is_link_local):
             return False
-        if _is_nobody(host) or self.is_in_mesh(host):
+        if _is_nobody(host) or self.is_in_mesh(host) or host in self.beyond:
             return False
         return not host.is_loopback or (heard_from is not None and heard_from.host.is_loopback)
 

@@ -5,7 +5,7 @@ An endpoint may be known from several sources at once. Each is kept by itself: w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 
 from wgmesh.core.model import Candidate, CandidateSource, Endpoint, IPAddress
@@ -87,6 +87,15 @@ class Candidates:
         self._proven[endpoint] = max(proven_at, self._proven.get(endpoint, proven_at))
         while len(self._proven) > CANDIDATES_MAX:
             del self._proven[min(self._proven, key=self._proven.__getitem__)]
+
+    def forget(self, is_unusable: Callable[[Endpoint], bool]) -> bool:
+        """Drops the addresses for which that holds. Whether there was one."""
+        unusable = {endpoint for endpoint in self.endpoints() if is_unusable(endpoint)}
+        if unusable:
+            self._ordered = None
+            self._proven = {endpoint: at for endpoint, at in self._proven.items() if endpoint not in unusable}
+            self._heard = {slot: at for slot, at in self._heard.items() if slot[0] not in unusable}
+        return bool(unusable)
 
     def is_newest_proof(self, endpoint: Endpoint) -> bool:
         """Whether the most recent proof is one of `endpoint`: a further one there changes no order."""

@@ -187,9 +187,16 @@ class Membership:
             if (record := self.table.get(proof.public_key)) is not None and not record.is_verified
         ]
         self._outbox.note(self.table.prove(known, now), now)
+        if any(proof.endpoint.host in self._rules.beyond for proof in known):  # WireGuard roams where it likes
+            self.forget_beyond(now)
         for record in unproven:
             if record.is_verified:
                 self._outbox.report(PeerSighted(record.key, record.methods[0]))
+
+    def forget_beyond(self, now: float) -> None:
+        """Forgets the candidates that are reached through interfaces which do not carry the mesh."""
+        beyond = self._rules.beyond
+        self._outbox.note(self.table.forget_candidates(lambda endpoint: endpoint.host in beyond), now)
 
     def learn_record(self, known: KnownPeer, method: str, now: float, informant: PublicKey | None = None) -> bool:
         """Takes what another member's record tells of a peer: whom to ask, and where. True if that is somebody new.

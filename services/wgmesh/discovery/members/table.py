@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import inf
 
@@ -252,6 +252,15 @@ class PeerTable:
             if record is None or proof.proven_at <= (record.proven_at or NEVER):
                 continue
             change = greater(change, self._prove(record, proof.endpoint, min(proof.proven_at, now), now))
+        return change
+
+    def forget_candidates(self, is_unusable: Callable[[Endpoint], bool]) -> Change:
+        """Drops the addresses for which that holds, of all peers."""
+        change = Change.NOTHING
+        for record in self._records.values():
+            if record.candidates.forget(is_unusable):
+                self._touch(record.key)
+                change = Change.CONTENT
         return change
 
     def remove(self, key: PublicKey) -> bool:

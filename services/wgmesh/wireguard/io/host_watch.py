@@ -6,7 +6,7 @@ import asyncio
 from contextlib import ExitStack, suppress
 
 from wgmesh.core.errors import MeshError
-from wgmesh.runtime.link_changes import ROUTING_GROUPS, LinkChanges
+from wgmesh.runtime.link_changes import EVERYTHING, LinkChanges
 from wgmesh.runtime.logs import BoundLogger
 from wgmesh.wireguard.io.controller import DeviceController
 from wgmesh.wireguard.io.netfilter import GuardChanges
@@ -29,7 +29,7 @@ async def follow_host(interface: str, controller: DeviceController, log: BoundLo
 
 async def _follow(interface: str, controller: DeviceController, log: BoundLogger) -> None:
     changed = asyncio.Event()
-    with LinkChanges(ROUTING_GROUPS, changed) as changes, ExitStack() as guard:
+    with LinkChanges(EVERYTHING, changed) as changes, ExitStack() as guard:
         with suppress(OSError):  # a kernel without nf_tables: the look itself says so
             guard.enter_context(GuardChanges(interface, changed))
         while True:
