@@ -303,11 +303,17 @@ async def test_a_guard_that_somebody_has_removed_is_set_again_also_without_its_d
     assert device.guard == ()
 
 
-async def test_a_host_without_firewall_rules_has_the_device_all_the_same() -> None:
-    device = FakeDevice(faults=lambda a: NotSupported("no nf_tables") if isinstance(a, SetGuard) else None)
+@pytest.mark.parametrize("fault", [NotSupported("no nf_tables"), PermissionDenied("no"), DeviceUnavailable("no")])
+async def test_a_host_whose_firewall_cannot_be_set_has_the_device_all_the_same(fault: MeshError) -> None:
+    device = FakeDevice(faults=lambda a: fault if isinstance(a, SetGuard) else None)
     turn = await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
-    assert turn.skipped == ("no nf_tables",)
+    assert turn.skipped == (str(fault),)
     assert device.up and device.peers and device.mesh_routes
+
+
+async def test_a_host_without_firewall_rules_is_left_without_an_error() -> None:
+    device = FakeDevice(faults=lambda a: NotSupported("no nf_tables") if isinstance(a, SetGuard) else None)
+    await reconciler(device).turn(desired_device(), NOW)
     await reconciler(device).remove()
     assert not device.exists
 

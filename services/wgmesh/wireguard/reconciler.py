@@ -25,6 +25,7 @@ from wgmesh.wireguard.plan import (
     AddRoute,
     CreateDevice,
     RemovePeer,
+    SetGuard,
     SetListenPort,
     SetPeer,
     Step,
@@ -190,7 +191,7 @@ def _record(action: Action, error: MeshError, progress: _Progress) -> None:
     if isinstance(action, SetPeer | RemovePeer | AddRoute):
         progress.failures.append(PeerFailure(action.public_key, str(error)))
         progress.failed_keys.add(action.public_key)
-    elif isinstance(error, NotSupported):
+    elif isinstance(error, NotSupported) or isinstance(action, SetGuard):  # the device works without its guard
         progress.skipped.append(str(error))
     else:
         progress.error = progress.error or error

@@ -189,11 +189,15 @@ class LinuxDevice:
         return replace(routes, foreign=replace(routes.foreign, resolvers=self._resolvers.addresses()))
 
     def _guard_names(self) -> tuple[str, ...]:
+        """What is there. A host whose rules cannot be looked at has a device all the same."""
         try:
-            return self._guard.names()
-        except NotSupported as error:
+            found = self._guard.names()
+        except MeshError as error:
             self._guard_problem = str(error)
             return ()
+        if found:
+            self._guard_problem = ""
+        return found
 
     def _set_guard(self, guard: Guard) -> None:
         try:
