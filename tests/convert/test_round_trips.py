@@ -32,6 +32,7 @@ from wgmesh.core.model import (
     NatReport,
     ObservedDevice,
     ObservedPeer,
+    Overlap,
     Path,
     PathsSnapshot,
     Peer,
@@ -123,6 +124,10 @@ devices = st.builds(
     mtu=st.integers(0, 9000),
     peers=st.lists(observed_peers, max_size=3).map(tuple),
     routes=st.frozensets(networks, max_size=3),
+    mesh_routes=st.frozensets(networks, max_size=3),
+    overlaps=st.lists(st.builds(Overlap, networks, texts, st.booleans()), max_size=3).map(tuple),
+    guard=st.lists(texts, max_size=3).map(tuple),
+    guard_problem=texts,
 )
 refusals = st.builds(RefusedRoute, networks, keys, texts)
 

@@ -10,6 +10,7 @@ from wgmesh.core.model import (
     Endpoint,
     ObservedDevice,
     ObservedPeer,
+    Overlap,
     PeerProof,
     PeersSnapshot,
     PublicKey,
@@ -18,6 +19,7 @@ from wgmesh.core.model import (
 from wgmesh.node.last_applied import PROOFS_EVERY_S, QUIET_TURN_S, LastApplied
 
 NOW = 1_000_000.0
+NETWORK = ipaddress.ip_network("10.1.5.0/24")
 KEY = PublicKey(b"k" * 32)
 ENDPOINT = Endpoint.parse("192.0.2.1:51820")
 DESIRED = DesiredDevice((ipaddress.ip_interface("10.1.0.1/16"),), 51820, 1420)
@@ -50,6 +52,9 @@ def test_a_change_by_hand_is_applied_over() -> None:
 
     assert intent.must_apply(DESIRED, replace(DEVICE, peers=()), NOW + 1)
     assert intent.must_apply(DESIRED, replace(DEVICE, addresses=()), NOW + 1)
+    assert intent.must_apply(DESIRED, replace(DEVICE, mesh_routes=frozenset({NETWORK})), NOW + 1)
+    assert intent.must_apply(DESIRED, replace(DEVICE, overlaps=(Overlap(NETWORK, "is another's"),)), NOW + 1)
+    assert intent.must_apply(DESIRED, replace(DEVICE, guard=("a rule",)), NOW + 1)
     assert intent.must_apply(DESIRED, None, NOW + 1)
 
 

@@ -22,6 +22,8 @@ from wgmesh.wireguard.limits import Limits, limit
 from wgmesh.wireguard.overlaps import refusal, stepped_aside
 from wgmesh.wireguard.plan import (
     Action,
+    AddAddress,
+    AddMeshRoute,
     AddRoute,
     CreateDevice,
     RemovePeer,
@@ -63,6 +65,7 @@ class _Progress:
     done: list[str] = field(default_factory=list)
     failures: list[PeerFailure] = field(default_factory=list)
     failed_keys: set[PublicKey] = field(default_factory=set)
+    lacking_versions: set[int] = field(default_factory=set)  # IP versions of which the device could get no address
     skipped: list[str] = field(default_factory=list)
     error: MeshError | None = None
 
@@ -163,6 +166,8 @@ class Reconciler:
     async def _apply(self, action: Action, further_ports: Iterator[int], progress: _Progress) -> None:
         if isinstance(action, AddRoute) and action.public_key in progress.failed_keys:
             return
+        if isinstance(action, AddMeshRoute) and action.network.version in progress.lacking_versions:
+            return
         try:
             if isinstance(action, SetListenPort):
                 action = await self._listen(action, further_ports)
@@ -188,6 +193,8 @@ class Reconciler:
 
 
 def _record(action: Action, error: MeshError, progress: _Progress) -> None:
+    if isinstance(action, AddAddress):
+        progress.lacking_versions.add(action.address.version)
     if isinstance(action, SetPeer | RemovePeer | AddRoute):
         progress.failures.append(PeerFailure(action.public_key, str(error)))
         progress.failed_keys.add(action.public_key)
