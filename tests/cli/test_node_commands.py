@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.command_line import Run
-from support.doubles.fake_node import ALICE_TEXT, BOB_KEY, FakeNode, served
+from support.doubles.fake_node import ALICE_TEXT, BOB_KEY, FakeNode, failing, served
 from wgmesh.cli import exits
 from wgmesh.core.errors import InvalidInput, MeshError, NotFound, NotReady, PeerNotFound, PermissionDenied
 from wgmesh.v1 import node_service_pb2 as node_pb2
@@ -53,7 +53,42 @@ def test_no_peers_is_a_sentence_and_an_empty_list(wgmesh: Run, node: FakeNode) -
     node.peers = ()
 
     assert wgmesh("peers", "list").out == "No peers yet\n"
-    assert wgmesh("peers", "list", "--json").json == {"peers": []}
+    value = wgmesh("peers", "list", "--json").json
+    assert value["peers"] == []
+    assert value["health"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("status",), id="status"),
+        pytest.param(("status", "--json"), id="status as JSON"),
+        pytest.param(("peers", "list"), id="peers"),
+        pytest.param(("peers", "list", "--json"), id="peers as JSON"),
+        pytest.param(("peers", "count"), id="how many"),
+        pytest.param(("peers", "get", "alice"), id="one peer"),
+    ],
+)
+def test_what_a_node_shows_that_cannot_do_its_work_comes_with_its_own_exit_code(
+    wgmesh: Run, node: FakeNode, words: tuple[str, ...]
+) -> None:
+    node.health = failing()
+
+    outcome = wgmesh(*words)
+
+    assert outcome.code == exits.UNABLE
+    assert "The key is another." in outcome.out + outcome.err
+    if words[0] == "peers":
+        assert outcome.err.startswith("warning: failing for ")
+
+
+def test_a_node_that_is_only_worse_than_usual_fails_no_script(wgmesh: Run, node: FakeNode) -> None:
+    node.health = node_pb2.Health(state=node_pb2.Health.STATE_DEGRADED, reason="No nat process.")
+
+    outcome = wgmesh("status")
+
+    assert outcome.code == exits.OK
+    assert outcome.out.splitlines()[2] == "Health: degraded: No nat process."
 
 
 @pytest.mark.usefixtures("node")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from support.doubles.fake_node import ALICE_TEXT, NOW, alice, bob, status
+from support.doubles.fake_node import ALICE_TEXT, NOW, alice, bob, failing, status
 from wgmesh.cli import render, units
 from wgmesh.v1 import endpoint_pb2, peer_pb2
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
@@ -21,10 +21,23 @@ def test_the_peer_columns_begin_with_upstreams() -> None:
     assert len(line) >= 130
     assert first.split() == [
         *("alice", f"{ALICE_TEXT[:16]}...", "10.55.1.2", "192.0.2.7:51820", "3s", "1.2ms", "lan,dht"),
-        *("connected", "direct-lan", "12s", "1.5", "KiB", "92", "B"),
+        *("connected", "direct-lan", "10s", "12s", "1.5", "KiB", "92", "B"),
     ]
     assert second.startswith("a-host-name-of-mo... ")
-    assert second.split()[3:] == ["-", "1h", "-", "gossip-transitive", "connecting", "none", "-", "0", "B", "0", "B"]
+    assert second.split()[3:] == [
+        "-",
+        "1h",
+        "-",
+        "gossip-transitive",
+        "connecting",
+        "none",
+        "-",
+        "-",
+        "0",
+        "B",
+        "0",
+        "B",
+    ]
 
 
 def test_wide_shows_whole_names_keys_and_more_columns() -> None:
@@ -55,6 +68,7 @@ def test_a_peer_as_json_has_upstreams_members_first() -> None:
         "discovered_via": ["lan", "dht"],
         "routable_networks": ["192.168.77.0/24"],
         "latency_ms": 1.25,
+        "latency_measured": "2023-11-14T23:14:40Z",
         "mesh_ipv6": "fd00::2",
         "path": "direct-lan",
         "state": "connected",
@@ -92,7 +106,7 @@ Endpoint: 192.0.2.7:51820
 Last Seen: 2023-11-14T23:14:57Z
 Discovered Via: lan, dht
 Routes: 192.168.77.0/24
-Latency: 1.2 ms
+Latency: 1.2 ms, measured 20s ago
 Hostname: alice
 Mesh IPv6: fd00::2
 State: connected
@@ -139,6 +153,7 @@ def test_a_running_node_as_text() -> None:
         == """\
 Mesh Status
 ===========
+Health: ok
 Interface: wg7 (kernel)
 Hostname: home
 Public Key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
@@ -176,7 +191,14 @@ def test_a_running_node_as_json_holds_everything_the_text_does() -> None:
     value = render.status_value(status(), NOW)
 
     assert value["uptime_seconds"] == 3700
-    assert value["peers"] == {"active": 1, "total": 2, "dead": 1}
+    assert value["peers"] == {"active": 1, "suspect": 0, "total": 2, "dead": 1}
+    assert value["health"] == {
+        "state": "ok",
+        "since": "2023-11-14T22:13:20Z",
+        "reason": "",
+        "advice": "",
+        "device_seen": "2023-11-14T23:15:00Z",
+    }
     assert value["layers"] == [
         {"name": "lan", "state": "running", "detail": "", "heard": "2023-11-14T23:14:59Z"},
         {"name": "dht", "state": "unavailable", "detail": "not in this version", "heard": None},
@@ -197,6 +219,24 @@ def test_a_running_node_as_json_holds_everything_the_text_does() -> None:
         "detail": "",
         "sightings": [],
     }
+
+
+def test_a_node_that_cannot_do_its_work_says_so_first_with_the_age_of_what_is_shown() -> None:
+    told = status()
+    told.health.CopyFrom(failing())
+
+    first = render.status_text(told, NOW).splitlines()[2]
+
+    assert first == (
+        "Health: failing for 1m: The key is another. What is shown of the device was seen 2m ago. Remove the interface."
+    )
+
+
+def test_suspect_peers_are_counted_beside_those_that_answer() -> None:
+    told = status()
+    told.suspect_peer_count = 1
+
+    assert "Peers: 1 connected, 1 suspect of 2 known" in render.status_text(told, NOW).splitlines()
 
 
 @pytest.mark.parametrize(

@@ -83,3 +83,25 @@ def test_a_peer_that_left_the_device_is_forgotten() -> None:
     memory.observe([], NOW + 2)
 
     assert memory.grew_at(KEY) is None
+
+
+def test_a_peer_that_does_not_answer_is_suspect_with_the_age_of_the_last_proof() -> None:
+    peer = ObservedPeer(KEY, handshake_at=NOW - 60, unanswered_since=NOW - 15)
+
+    verdict = judge(peer, NOW - 20, NOW)
+
+    assert (verdict.liveness, verdict.proven_at) == (Liveness.SUSPECT, NOW - 20)
+    assert verdict.reason == "what was sent is not answered since 15 s; last proven 20 s ago"
+
+
+def test_what_came_since_a_peer_fell_silent_is_no_proof() -> None:
+    """It was only initiations, or the peer would answer."""
+    peer = ObservedPeer(KEY, handshake_at=NOW - 60, unanswered_since=NOW - 50)
+
+    assert judge(peer, NOW - 1, NOW).proven_at == NOW - 50
+
+
+def test_a_suspect_becomes_stale() -> None:
+    peer = ObservedPeer(KEY, handshake_at=NOW - 60, unanswered_since=NOW - 15)
+
+    assert judge(peer, NOW - 20, NOW - 20 + REJECT_AFTER_S).liveness is Liveness.STALE

@@ -10,6 +10,7 @@ USAGE = 2
 NOT_RUNNING = 3
 NOT_FOUND = 4
 PERMISSION = 5
+UNABLE = 6
 STARTING = 7
 RESTARTING = 8
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -21,6 +22,7 @@ MEANINGS: dict[int, str] = {
     NOT_RUNNING: "the daemon is not running",
     NOT_FOUND: "not found",
     PERMISSION: "permission denied",
+    UNABLE: "the node runs and cannot look after its tunnels",
     STARTING: "the node is starting",
     RESTARTING: "a process of the node does not answer, and is being replaced",
     INTERRUPTED: "interrupted with Ctrl-C",

@@ -59,7 +59,7 @@ def section(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def state_word(peer: node_pb2.PeerStatus) -> str:
-    """connecting, connected, stale, refused or unspecified."""
+    """connecting, connected, suspect, stale, refused or unspecified."""
     return enum_word(node_pb2.PeerStatus.State, peer.state, "STATE_")
 
 
@@ -75,6 +75,7 @@ def peer_value(peer: node_pb2.PeerStatus) -> dict[str, object]:
         "discovered_via": list(peer.discovery_methods),
         "routable_networks": list(peer.routable_networks),
         "latency_ms": None if round_trip_s is None else round(round_trip_s * 1000, 3),
+        "latency_measured": rfc3339(seconds(peer, "measure_time")),
         "mesh_ipv6": peer.mesh_ipv6,
         "path": peer.path,
         "state": state_word(peer),
@@ -90,8 +91,32 @@ def peer_value(peer: node_pb2.PeerStatus) -> dict[str, object]:
     }
 
 
-def peers_value(peers: Sequence[node_pb2.PeerStatus]) -> dict[str, object]:
-    return {"peers": [peer_value(peer) for peer in peers]}
+def peers_value(peers: Sequence[node_pb2.PeerStatus], health: node_pb2.Health) -> dict[str, object]:
+    return {"peers": [peer_value(peer) for peer in peers], "health": health_value(health)}
+
+
+def health_value(health: node_pb2.Health) -> dict[str, object]:
+    """Whether the node can do its work, since when, why not and what to do, and when it last saw its device."""
+    return {
+        "state": enum_word(node_pb2.Health.State, health.state, "STATE_"),
+        "since": rfc3339(seconds(health, "start_time")),
+        "reason": health.reason,
+        "advice": health.advice,
+        "device_seen": rfc3339(seconds(health, "look_time")),
+    }
+
+
+def health_text(health: node_pb2.Health, now: float) -> str:
+    """The same in one line."""
+    word = enum_word(node_pb2.Health.State, health.state, "STATE_")
+    if not health.reason:
+        return "" if health.state == node_pb2.Health.STATE_UNSPECIFIED else word
+    since = seconds(health, "start_time")
+    looked_at = seconds(health, "look_time")
+    parts = [f"{word}{'' if since is None else f' for {span(now - since)}'}: {clean(health.reason)}"]
+    if health.state == node_pb2.Health.STATE_FAILING and looked_at is not None:
+        parts.append(f"What is shown of the device was seen {age(looked_at, now)} ago.")
+    return " ".join([*parts, clean(health.advice)]).strip()
 
 
 def peers_table(peers: Sequence[node_pb2.PeerStatus], now: float, wide: bool = False) -> Table:
@@ -106,9 +131,10 @@ def peers_table(peers: Sequence[node_pb2.PeerStatus], now: float, wide: bool = F
         Column("DISCOVERED VIA", 14, rank=10),
         Column("STATE", 10, rank=3),
         Column("PATH", 10, rank=4),
-        Column("HANDSHAKE", 9, rank=5),
+        Column("PROVEN", 6, rank=5),
+        Column("HANDSHAKE", 9, rank=8),
         Column("RX", 10, rank=9),
-        Column("TX", 10, rank=8),
+        Column("TX", 10, rank=9),
     ]
     if wide:
         columns += [Column(title, rank=13) for title in ("MESH IPV6", "NAT", "INTRODUCER", "ROUTES")]
@@ -128,7 +154,7 @@ def peer_text(peer: node_pb2.PeerStatus, now: float) -> str:
         "Last Seen": rfc3339(seconds(peer, "last_seen_time")) or NONE,
         "Discovered Via": ", ".join(peer.discovery_methods),
         "Routes": ", ".join(peer.routable_networks),
-        "Latency": NONE if round_trip_s is None else f"{round_trip_s * 1000:.1f} ms",
+        "Latency": NONE if round_trip_s is None else f"{round_trip_s * 1000:.1f} ms{_measured(peer, now)}",
         "Hostname": clean(peer.hostname),
         "Mesh IPv6": peer.mesh_ipv6,
         "State": state,
@@ -140,6 +166,11 @@ def peer_text(peer: node_pb2.PeerStatus, now: float) -> str:
         "Introducer": "yes" if peer.introducer else "",
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+
+
+def _measured(peer: node_pb2.PeerStatus, now: float) -> str:
+    at = seconds(peer, "measure_time")
+    return "" if at is None else f", measured {age(at, now)} ago"
 
 
 def counts_value(peers: Sequence[node_pb2.PeerStatus]) -> dict[str, int]:
@@ -180,6 +211,7 @@ def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, ob
     """The JSON object of a running node."""
     started_at = seconds(status, "start_time")
     return {
+        "health": health_value(status.health),
         "interface": status.interface,
         "backend": status.backend,
         "version": status.version,
@@ -197,6 +229,7 @@ def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, ob
         "uptime_seconds": None if started_at is None else max(0, int(now - started_at)),
         "peers": {
             "active": status.active_peer_count,
+            "suspect": status.suspect_peer_count,
             "total": status.total_peer_count,
             "dead": status.total_peer_count - status.active_peer_count,
         },
@@ -216,7 +249,9 @@ def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, ob
 def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
     """A running node on about a screen."""
     started_at = seconds(status, "start_time")
+    suspect = f", {status.suspect_peer_count} suspect" if status.suspect_peer_count else ""
     lines = {
+        "Health": health_text(status.health, now),
         "Interface": f"{status.interface} ({status.backend or 'no device yet'})",
         "Hostname": clean(status.hostname),
         "Public Key": key_text(status.public_key) or NONE,
@@ -231,7 +266,7 @@ def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
         "Version": status.version,
         "Uptime": NONE if started_at is None else span(now - started_at),
         "Privileges": "separated" if status.privileges_separated else "not separated: all processes run as one user",
-        "Peers": f"{status.active_peer_count} connected of {status.total_peer_count} known",
+        "Peers": f"{status.active_peer_count} connected{suspect} of {status.total_peer_count} known",
         "NAT": _nat_text(status.nat, now),
         "Advertised Routes": ", ".join(status.routable_networks),
     }
@@ -302,6 +337,7 @@ def _peer_row(peer: node_pb2.PeerStatus, now: float, wide: bool) -> tuple[str, .
         ",".join(peer.discovery_methods) or NONE,
         state_word(peer),
         peer.path or NONE,
+        age(seconds(peer, "prove_time"), now) if peer.proof == "handshake" else NONE,
         age(seconds(peer, "handshake_time"), now),
         byte_count(peer.rx_bytes),
         byte_count(peer.tx_bytes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,14 @@ class DiscoveryClient(ServiceClient):
         super().__init__(socket_path, interceptors)
         self._stub = DiscoveryServiceStub(self._channel)
 
-    async def set_self(self, description: SelfDescription, proofs: Sequence[PeerProof] = ()) -> None:
-        """Sets what this node announces, and what is proven of its peers."""
+    async def set_self(
+        self, description: SelfDescription, proofs: Sequence[PeerProof] = (), lost: Iterable[PublicKey] = ()
+    ) -> None:
+        """Sets what this node announces, what is proven of its peers, and whose tunnels do not answer any more."""
         request = discovery_pb2.SetSelfRequest(
             description=self_description_to_proto(description),
             proofs=[peer_proof_to_proto(proof) for proof in proofs],
+            lost=sorted(key.raw for key in lost),
         )
         await self._call(self._stub.SetSelf, request)
 

@@ -52,17 +52,20 @@ class NodeClient:
         return self._call(self._stub.GetStatus, node_pb2.GetStatusRequest(), self._timeout_s)
 
     def list_peers(self) -> Sequence[node_pb2.PeerStatus]:
-        return self._call(self._stub.ListPeers, node_pb2.ListPeersRequest(), self._timeout_s).peers
+        return self.look_at_peers().peers
 
-    def get_peer(self, selector: str) -> node_pb2.PeerStatus:
+    def look_at_peers(self) -> node_pb2.ListPeersResponse:
+        """All peers, and whether the node can look after them."""
+        return self._call(self._stub.ListPeers, node_pb2.ListPeersRequest(), self._timeout_s)
+
+    def get_peer(self, selector: str) -> node_pb2.GetPeerResponse:
         """Takes a key, a unique prefix of one, a host name or a mesh address. Raises PeerNotFound."""
-        return self._call(self._stub.GetPeer, node_pb2.GetPeerRequest(selector=selector), self._timeout_s).peer
+        return self._call(self._stub.GetPeer, node_pb2.GetPeerRequest(selector=selector), self._timeout_s)
 
-    def watch_peers(self) -> Iterator[Sequence[node_pb2.PeerStatus]]:
+    def watch_peers(self) -> Iterator[node_pb2.NodeServiceWatchPeersResponse]:
         """Yields all peers at once and after each change, until the node stops."""
         try:
-            for snapshot in self._stub.WatchPeers(node_pb2.NodeServiceWatchPeersRequest()):
-                yield snapshot.peers
+            yield from self._stub.WatchPeers(node_pb2.NodeServiceWatchPeersRequest())
         except grpc.RpcError as failure:
             raise _mesh_error(failure) from None
 

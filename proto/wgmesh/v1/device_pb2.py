@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from wgmesh.v1 import endpoint_pb2 as wgmesh_dot_v1_dot_endpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16wgmesh/v1/device.proto\x12\twgmesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\"\xd0\x01\n\x0b\x44\x65siredPeer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x15\n\rpreshared_key\x18\x02 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x03 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x13\n\x0b\x61llowed_ips\x18\x04 \x03(\t\x12\x19\n\x11routable_networks\x18\x05 \x03(\t\x12$\n\x1cpersistent_keepalive_seconds\x18\x06 \x01(\x05\x12\x19\n\x11only_if_connected\x18\x07 \x01(\x08\"\x83\x01\n\rDesiredDevice\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x13\n\x0blisten_port\x18\x02 \x01(\x05\x12\x16\n\x0ereserved_ports\x18\x03 \x03(\x05\x12\x0b\n\x03mtu\x18\x04 \x01(\x05\x12%\n\x05peers\x18\x05 \x03(\x0b\x32\x16.wgmesh.v1.DesiredPeer\"\xdc\x01\n\x0cObservedPeer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x13\n\x0b\x61llowed_ips\x18\x03 \x03(\t\x12$\n\x1cpersistent_keepalive_seconds\x18\x04 \x01(\x05\x12\x32\n\x0ehandshake_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08rx_bytes\x18\x06 \x01(\x03\x12\x10\n\x08tx_bytes\x18\x07 \x01(\x03\"C\n\x0cRefusedRoute\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"1\n\x0bPeerFailure\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xe6\x03\n\rPlannedAction\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.wgmesh.v1.PlannedAction.Kind\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x12\n\npublic_key\x18\x04 \x01(\x0c\x12\x10\n\x08hostname\x18\x05 \x01(\t\x12\x0f\n\x07network\x18\x06 \x01(\t\"\xd5\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12KIND_CREATE_DEVICE\x10\x01\x12\x10\n\x0cKIND_SET_MTU\x10\x02\x12\x14\n\x10KIND_ADD_ADDRESS\x10\x03\x12\x17\n\x13KIND_REMOVE_ADDRESS\x10\x04\x12\x11\n\rKIND_BRING_UP\x10\x05\x12\x18\n\x14KIND_SET_LISTEN_PORT\x10\x06\x12\x11\n\rKIND_ADD_PEER\x10\x07\x12\x14\n\x10KIND_CHANGE_PEER\x10\x08\x12\x14\n\x10KIND_REMOVE_PEER\x10\t\x12\x12\n\x0eKIND_ADD_ROUTE\x10\n\x12\x15\n\x11KIND_REMOVE_ROUTE\x10\x0b\x12\x17\n\x13KIND_ADD_MESH_ROUTE\x10\x0c\x12\x1a\n\x16KIND_REMOVE_MESH_ROUTE\x10\r\x12\x12\n\x0eKIND_SET_GUARD\x10\x0e\"\xfd\x01\n\x0eObservedDevice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x13\n\x0blisten_port\x18\x03 \x01(\x05\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x0b\n\x03mtu\x18\x05 \x01(\x05\x12&\n\x05peers\x18\x06 \x03(\x0b\x32\x17.wgmesh.v1.ObservedPeer\x12\x0e\n\x06routes\x18\x07 \x03(\t\x12\x13\n\x0bmesh_routes\x18\x08 \x03(\t\x12$\n\x08overlaps\x18\t \x03(\x0b\x32\x12.wgmesh.v1.Overlap\x12\r\n\x05guard\x18\n \x03(\t\x12\x15\n\rguard_problem\x18\x0b \x01(\t\"<\n\x07Overlap\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x12\n\nis_warning\x18\x03 \x01(\x08\"D\n\x08Identity\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x11\n\tmesh_ipv4\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16wgmesh/v1/device.proto\x12\twgmesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\"\xfc\x01\n\x0b\x44\x65siredPeer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x15\n\rpreshared_key\x18\x02 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x03 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x13\n\x0b\x61llowed_ips\x18\x04 \x03(\t\x12\x19\n\x11routable_networks\x18\x05 \x03(\t\x12$\n\x1cpersistent_keepalive_seconds\x18\x06 \x01(\x05\x12\x19\n\x11only_if_connected\x18\x07 \x01(\x08\x12*\n\rdead_endpoint\x18\x08 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\"\x83\x01\n\rDesiredDevice\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x13\n\x0blisten_port\x18\x02 \x01(\x05\x12\x16\n\x0ereserved_ports\x18\x03 \x03(\x05\x12\x0b\n\x03mtu\x18\x04 \x01(\x05\x12%\n\x05peers\x18\x05 \x03(\x0b\x32\x16.wgmesh.v1.DesiredPeer\"\x91\x02\n\x0cObservedPeer\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x13\n\x0b\x61llowed_ips\x18\x03 \x03(\t\x12$\n\x1cpersistent_keepalive_seconds\x18\x04 \x01(\x05\x12\x32\n\x0ehandshake_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08rx_bytes\x18\x06 \x01(\x03\x12\x10\n\x08tx_bytes\x18\x07 \x01(\x03\x12\x33\n\x0funanswered_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x0cRefusedRoute\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"1\n\x0bPeerFailure\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xe6\x03\n\rPlannedAction\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.wgmesh.v1.PlannedAction.Kind\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x12\n\npublic_key\x18\x04 \x01(\x0c\x12\x10\n\x08hostname\x18\x05 \x01(\t\x12\x0f\n\x07network\x18\x06 \x01(\t\"\xd5\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12KIND_CREATE_DEVICE\x10\x01\x12\x10\n\x0cKIND_SET_MTU\x10\x02\x12\x14\n\x10KIND_ADD_ADDRESS\x10\x03\x12\x17\n\x13KIND_REMOVE_ADDRESS\x10\x04\x12\x11\n\rKIND_BRING_UP\x10\x05\x12\x18\n\x14KIND_SET_LISTEN_PORT\x10\x06\x12\x11\n\rKIND_ADD_PEER\x10\x07\x12\x14\n\x10KIND_CHANGE_PEER\x10\x08\x12\x14\n\x10KIND_REMOVE_PEER\x10\t\x12\x12\n\x0eKIND_ADD_ROUTE\x10\n\x12\x15\n\x11KIND_REMOVE_ROUTE\x10\x0b\x12\x17\n\x13KIND_ADD_MESH_ROUTE\x10\x0c\x12\x1a\n\x16KIND_REMOVE_MESH_ROUTE\x10\r\x12\x12\n\x0eKIND_SET_GUARD\x10\x0e\"\xfd\x01\n\x0eObservedDevice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x02 \x01(\t\x12\x13\n\x0blisten_port\x18\x03 \x01(\x05\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x0b\n\x03mtu\x18\x05 \x01(\x05\x12&\n\x05peers\x18\x06 \x03(\x0b\x32\x17.wgmesh.v1.ObservedPeer\x12\x0e\n\x06routes\x18\x07 \x03(\t\x12\x13\n\x0bmesh_routes\x18\x08 \x03(\t\x12$\n\x08overlaps\x18\t \x03(\x0b\x32\x12.wgmesh.v1.Overlap\x12\r\n\x05guard\x18\n \x03(\t\x12\x15\n\rguard_problem\x18\x0b \x01(\t\"<\n\x07Overlap\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x12\n\nis_warning\x18\x03 \x01(\x08\"D\n\x08Identity\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x11\n\tmesh_ipv4\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,23 +34,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wgmesh.v1.device_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DESIREDPEER']._serialized_start=97
-  _globals['_DESIREDPEER']._serialized_end=305
-  _globals['_DESIREDDEVICE']._serialized_start=308
-  _globals['_DESIREDDEVICE']._serialized_end=439
-  _globals['_OBSERVEDPEER']._serialized_start=442
-  _globals['_OBSERVEDPEER']._serialized_end=662
-  _globals['_REFUSEDROUTE']._serialized_start=664
-  _globals['_REFUSEDROUTE']._serialized_end=731
-  _globals['_PEERFAILURE']._serialized_start=733
-  _globals['_PEERFAILURE']._serialized_end=782
-  _globals['_PLANNEDACTION']._serialized_start=785
-  _globals['_PLANNEDACTION']._serialized_end=1271
-  _globals['_PLANNEDACTION_KIND']._serialized_start=930
-  _globals['_PLANNEDACTION_KIND']._serialized_end=1271
-  _globals['_OBSERVEDDEVICE']._serialized_start=1274
-  _globals['_OBSERVEDDEVICE']._serialized_end=1527
-  _globals['_OVERLAP']._serialized_start=1529
-  _globals['_OVERLAP']._serialized_end=1589
-  _globals['_IDENTITY']._serialized_start=1591
-  _globals['_IDENTITY']._serialized_end=1659
+  _globals['_DESIREDPEER']._serialized_end=349
+  _globals['_DESIREDDEVICE']._serialized_start=352
+  _globals['_DESIREDDEVICE']._serialized_end=483
+  _globals['_OBSERVEDPEER']._serialized_start=486
+  _globals['_OBSERVEDPEER']._serialized_end=759
+  _globals['_REFUSEDROUTE']._serialized_start=761
+  _globals['_REFUSEDROUTE']._serialized_end=828
+  _globals['_PEERFAILURE']._serialized_start=830
+  _globals['_PEERFAILURE']._serialized_end=879
+  _globals['_PLANNEDACTION']._serialized_start=882
+  _globals['_PLANNEDACTION']._serialized_end=1368
+  _globals['_PLANNEDACTION_KIND']._serialized_start=1027
+  _globals['_PLANNEDACTION_KIND']._serialized_end=1368
+  _globals['_OBSERVEDDEVICE']._serialized_start=1371
+  _globals['_OBSERVEDDEVICE']._serialized_end=1624
+  _globals['_OVERLAP']._serialized_start=1626
+  _globals['_OVERLAP']._serialized_end=1686
+  _globals['_IDENTITY']._serialized_start=1688
+  _globals['_IDENTITY']._serialized_end=1756
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class DesiredPeer(_message.Message):
     ROUTABLE_NETWORKS_FIELD_NUMBER: _builtins.int
     PERSISTENT_KEEPALIVE_SECONDS_FIELD_NUMBER: _builtins.int
     ONLY_IF_CONNECTED_FIELD_NUMBER: _builtins.int
+    DEAD_ENDPOINT_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The public key, 32 bytes."""
     preshared_key: _builtins.bytes
@@ -54,6 +55,10 @@ class DesiredPeer(_message.Message):
     def routable_networks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Networks behind the peer, as CIDR; each is admitted or refused by itself."""
 
+    @_builtins.property
+    def dead_endpoint(self) -> _endpoint_pb2.Endpoint:
+        """An endpoint that no longer answers: while the device has it, `endpoint` replaces it although a handshake proves it."""
+
     def __init__(
         self,
         *,
@@ -64,10 +69,11 @@ class DesiredPeer(_message.Message):
         routable_networks: _abc.Iterable[_builtins.str] | None = ...,
         persistent_keepalive_seconds: _builtins.int = ...,
         only_if_connected: _builtins.bool = ...,
+        dead_endpoint: _endpoint_pb2.Endpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dead_endpoint", b"dead_endpoint", "endpoint", b"endpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_ips", b"allowed_ips", "endpoint", b"endpoint", "only_if_connected", b"only_if_connected", "persistent_keepalive_seconds", b"persistent_keepalive_seconds", "preshared_key", b"preshared_key", "public_key", b"public_key", "routable_networks", b"routable_networks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_ips", b"allowed_ips", "dead_endpoint", b"dead_endpoint", "endpoint", b"endpoint", "only_if_connected", b"only_if_connected", "persistent_keepalive_seconds", b"persistent_keepalive_seconds", "preshared_key", b"preshared_key", "public_key", b"public_key", "routable_networks", b"routable_networks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -130,6 +136,7 @@ class ObservedPeer(_message.Message):
     HANDSHAKE_TIME_FIELD_NUMBER: _builtins.int
     RX_BYTES_FIELD_NUMBER: _builtins.int
     TX_BYTES_FIELD_NUMBER: _builtins.int
+    UNANSWERED_TIME_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The public key, 32 bytes."""
     persistent_keepalive_seconds: _builtins.int
@@ -150,6 +157,10 @@ class ObservedPeer(_message.Message):
     def handshake_time(self) -> _timestamp_pb2.Timestamp:
         """The last handshake; unset if never."""
 
+    @_builtins.property
+    def unanswered_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when nothing was received although something was sent that WireGuard answers; unset while it is answered."""
+
     def __init__(
         self,
         *,
@@ -160,10 +171,11 @@ class ObservedPeer(_message.Message):
         handshake_time: _timestamp_pb2.Timestamp | None = ...,
         rx_bytes: _builtins.int = ...,
         tx_bytes: _builtins.int = ...,
+        unanswered_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "handshake_time", b"handshake_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "handshake_time", b"handshake_time", "unanswered_time", b"unanswered_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_ips", b"allowed_ips", "endpoint", b"endpoint", "handshake_time", b"handshake_time", "persistent_keepalive_seconds", b"persistent_keepalive_seconds", "public_key", b"public_key", "rx_bytes", b"rx_bytes", "tx_bytes", b"tx_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_ips", b"allowed_ips", "endpoint", b"endpoint", "handshake_time", b"handshake_time", "persistent_keepalive_seconds", b"persistent_keepalive_seconds", "public_key", b"public_key", "rx_bytes", b"rx_bytes", "tx_bytes", b"tx_bytes", "unanswered_time", b"unanswered_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

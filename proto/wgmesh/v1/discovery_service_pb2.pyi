@@ -123,6 +123,7 @@ class SetSelfRequest(_message.Message):
 
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     PROOFS_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def description(self) -> Global___SelfDescription:
         """The description."""
@@ -131,15 +132,20 @@ class SetSelfRequest(_message.Message):
     def proofs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerProof]:
         """The peers proven on the data path; replaces the previous list."""
 
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The public keys of peers whose tunnels worked and do not answer any more, 32 bytes each; replaces the previous list."""
+
     def __init__(
         self,
         *,
         description: Global___SelfDescription | None = ...,
         proofs: _abc.Iterable[Global___PeerProof] | None = ...,
+        lost: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["description", b"description"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "proofs", b"proofs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "lost", b"lost", "proofs", b"proofs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

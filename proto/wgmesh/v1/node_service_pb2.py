@@ -31,7 +31,7 @@ from wgmesh.v1 import nat_service_pb2 as wgmesh_dot_v1_dot_nat__service__pb2
 from wgmesh.v1 import peer_pb2 as wgmesh_dot_v1_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwgmesh/v1/node_service.proto\x12\twgmesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wgmesh/v1/device.proto\x1a!wgmesh/v1/discovery_service.proto\x1a\x18wgmesh/v1/endpoint.proto\x1a\x1bwgmesh/v1/nat_service.proto\x1a\x14wgmesh/v1/peer.proto\"\xa3\x05\n\nPeerStatus\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.wgmesh.v1.PeerStatus.State\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04path\x18\x07 \x01(\t\x12%\n\x08\x65ndpoint\x18\x08 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x32\n\x0ehandshake_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08rx_bytes\x18\n \x01(\x03\x12\x10\n\x08tx_bytes\x18\x0b \x01(\x03\x12\x32\n\x0fround_trip_time\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0elast_seen_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x64iscovery_methods\x18\x0e \x03(\t\x12\x19\n\x11routable_networks\x18\x0f \x03(\t\x12\x12\n\nintroducer\x18\x10 \x01(\x08\x12\x10\n\x08nat_type\x18\x11 \x01(\t\x12\x0e\n\x06native\x18\x12 \x01(\x08\x12.\n\nprove_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05proof\x18\x14 \x01(\t\"m\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_CONNECTING\x10\x01\x12\x13\n\x0fSTATE_CONNECTED\x10\x02\x12\x0f\n\x0bSTATE_STALE\x10\x03\x12\x11\n\rSTATE_REFUSED\x10\x04\"%\n\x07Warning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"~\n\rServiceHealth\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\r\n\x05state\x18\x03 \x01(\t\x12,\n\tstate_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\"\x12\n\x10GetStatusRequest\"\x85\x05\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tinterface\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x12\n\npublic_key\x18\x04 \x01(\x0c\x12\x10\n\x08hostname\x18\x05 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x06 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x07 \x01(\t\x12\x13\n\x0bmesh_subnet\x18\x08 \x01(\t\x12\x18\n\x10mesh_ipv6_prefix\x18\t \x01(\t\x12\x18\n\x10mesh_fingerprint\x18\n \x01(\t\x12\x13\n\x0blisten_port\x18\x0b \x01(\x05\x12\x15\n\rexchange_port\x18\x0c \x01(\x05\x12\x0b\n\x03mtu\x18\r \x01(\x05\x12.\n\nstart_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x61\x63tive_peer_count\x18\x0f \x01(\x05\x12\x18\n\x10total_peer_count\x18\x10 \x01(\x05\x12!\n\x03nat\x18\x11 \x01(\x0b\x32\x14.wgmesh.v1.NatReport\x12)\n\x06layers\x18\x12 \x03(\x0b\x32\x19.wgmesh.v1.DiscoveryLayer\x12$\n\x08warnings\x18\x13 \x03(\x0b\x32\x12.wgmesh.v1.Warning\x12/\n\x0erefused_routes\x18\x14 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12\x19\n\x11routable_networks\x18\x15 \x03(\t\x12*\n\x08services\x18\x16 \x03(\x0b\x32\x18.wgmesh.v1.ServiceHealth\x12\x1c\n\x14privileges_separated\x18\x17 \x01(\x08\"\x12\n\x10ListPeersRequest\"9\n\x11ListPeersResponse\x12$\n\x05peers\x18\x01 \x03(\x0b\x32\x15.wgmesh.v1.PeerStatus\"\"\n\x0eGetPeerRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\"6\n\x0fGetPeerResponse\x12#\n\x04peer\x18\x01 \x01(\x0b\x32\x15.wgmesh.v1.PeerStatus\"\x1e\n\x1cNodeServiceWatchPeersRequest\"W\n\x1dNodeServiceWatchPeersResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12$\n\x05peers\x18\x02 \x03(\x0b\x32\x15.wgmesh.v1.PeerStatus\"\x11\n\x0fPlanTurnRequest\"\xaf\x01\n\x10PlanTurnResponse\x12\x10\n\x08problems\x18\x01 \x03(\t\x12)\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32\x18.wgmesh.v1.PlannedAction\x12/\n\x0erefused_routes\x18\x03 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x04 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\"e\n\x10ProbePeerRequest\x12%\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb0\x01\n\x11ProbePeerResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x32\n\x0fround_trip_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x11observed_endpoint\x18\x05 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\"\x0f\n\rReloadRequest\"3\n\x0eReloadResponse\x12\x0f\n\x07\x63hanges\x18\x01 \x03(\t\x12\x10\n\x08problems\x18\x02 \x03(\t\"=\n\x19NodeServiceBanPeerRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"B\n\x1aNodeServiceBanPeerResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\"/\n\x1bNodeServiceUnbanPeerRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\"2\n\x1cNodeServiceUnbanPeerResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\x1c\n\x1aNodeServiceListBansRequest\"Q\n\x1bNodeServiceListBansResponse\x12\x1c\n\x04\x62\x61ns\x18\x01 \x03(\x0b\x32\x0e.wgmesh.v1.Ban\x12\x14\n\x0cunread_count\x18\x02 \x01(\x05\x32\x9f\x06\n\x0bNodeService\x12\x46\n\tGetStatus\x12\x1b.wgmesh.v1.GetStatusRequest\x1a\x1c.wgmesh.v1.GetStatusResponse\x12\x46\n\tListPeers\x12\x1b.wgmesh.v1.ListPeersRequest\x1a\x1c.wgmesh.v1.ListPeersResponse\x12@\n\x07GetPeer\x12\x19.wgmesh.v1.GetPeerRequest\x1a\x1a.wgmesh.v1.GetPeerResponse\x12\x61\n\nWatchPeers\x12\'.wgmesh.v1.NodeServiceWatchPeersRequest\x1a(.wgmesh.v1.NodeServiceWatchPeersResponse0\x01\x12\x43\n\x08PlanTurn\x12\x1a.wgmesh.v1.PlanTurnRequest\x1a\x1b.wgmesh.v1.PlanTurnResponse\x12\x46\n\tProbePeer\x12\x1b.wgmesh.v1.ProbePeerRequest\x1a\x1c.wgmesh.v1.ProbePeerResponse\x12=\n\x06Reload\x12\x18.wgmesh.v1.ReloadRequest\x1a\x19.wgmesh.v1.ReloadResponse\x12V\n\x07\x42\x61nPeer\x12$.wgmesh.v1.NodeServiceBanPeerRequest\x1a%.wgmesh.v1.NodeServiceBanPeerResponse\x12\\\n\tUnbanPeer\x12&.wgmesh.v1.NodeServiceUnbanPeerRequest\x1a\'.wgmesh.v1.NodeServiceUnbanPeerResponse\x12Y\n\x08ListBans\x12%.wgmesh.v1.NodeServiceListBansRequest\x1a&.wgmesh.v1.NodeServiceListBansResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwgmesh/v1/node_service.proto\x12\twgmesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wgmesh/v1/device.proto\x1a!wgmesh/v1/discovery_service.proto\x1a\x18wgmesh/v1/endpoint.proto\x1a\x1bwgmesh/v1/nat_service.proto\x1a\x14wgmesh/v1/peer.proto\"\xe9\x05\n\nPeerStatus\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.wgmesh.v1.PeerStatus.State\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04path\x18\x07 \x01(\t\x12%\n\x08\x65ndpoint\x18\x08 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x32\n\x0ehandshake_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08rx_bytes\x18\n \x01(\x03\x12\x10\n\x08tx_bytes\x18\x0b \x01(\x03\x12\x32\n\x0fround_trip_time\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0elast_seen_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x64iscovery_methods\x18\x0e \x03(\t\x12\x19\n\x11routable_networks\x18\x0f \x03(\t\x12\x12\n\nintroducer\x18\x10 \x01(\x08\x12\x10\n\x08nat_type\x18\x11 \x01(\t\x12\x0e\n\x06native\x18\x12 \x01(\x08\x12.\n\nprove_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05proof\x18\x14 \x01(\t\x12\x30\n\x0cmeasure_time\x18\x1e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_CONNECTING\x10\x01\x12\x13\n\x0fSTATE_CONNECTED\x10\x02\x12\x0f\n\x0bSTATE_STALE\x10\x03\x12\x11\n\rSTATE_REFUSED\x10\x04\x12\x11\n\rSTATE_SUSPECT\x10\x05\"\x84\x02\n\x06Health\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.wgmesh.v1.Health.State\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x04 \x01(\t\x12-\n\tlook_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08STATE_OK\x10\x01\x12\x12\n\x0eSTATE_DEGRADED\x10\x02\x12\x11\n\rSTATE_FAILING\x10\x03\"%\n\x07Warning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"~\n\rServiceHealth\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\r\n\x05state\x18\x03 \x01(\t\x12,\n\tstate_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\"\x12\n\x10GetStatusRequest\"\xc4\x05\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tinterface\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x12\n\npublic_key\x18\x04 \x01(\x0c\x12\x10\n\x08hostname\x18\x05 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x06 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x07 \x01(\t\x12\x13\n\x0bmesh_subnet\x18\x08 \x01(\t\x12\x18\n\x10mesh_ipv6_prefix\x18\t \x01(\t\x12\x18\n\x10mesh_fingerprint\x18\n \x01(\t\x12\x13\n\x0blisten_port\x18\x0b \x01(\x05\x12\x15\n\rexchange_port\x18\x0c \x01(\x05\x12\x0b\n\x03mtu\x18\r \x01(\x05\x12.\n\nstart_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x61\x63tive_peer_count\x18\x0f \x01(\x05\x12\x18\n\x10total_peer_count\x18\x10 \x01(\x05\x12!\n\x03nat\x18\x11 \x01(\x0b\x32\x14.wgmesh.v1.NatReport\x12)\n\x06layers\x18\x12 \x03(\x0b\x32\x19.wgmesh.v1.DiscoveryLayer\x12$\n\x08warnings\x18\x13 \x03(\x0b\x32\x12.wgmesh.v1.Warning\x12/\n\x0erefused_routes\x18\x14 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12\x19\n\x11routable_networks\x18\x15 \x03(\t\x12*\n\x08services\x18\x16 \x03(\x0b\x32\x18.wgmesh.v1.ServiceHealth\x12\x1c\n\x14privileges_separated\x18\x17 \x01(\x08\x12!\n\x06health\x18\x1e \x01(\x0b\x32\x11.wgmesh.v1.Health\x12\x1a\n\x12suspect_peer_count\x18\x1f \x01(\x05\"\x12\n\x10ListPeersRequest\"\\\n\x11ListPeersResponse\x12$\n\x05peers\x18\x01 \x03(\x0b\x32\x15.wgmesh.v1.PeerStatus\x12!\n\x06health\x18\x1e \x01(\x0b\x32\x11.wgmesh.v1.Health\"\"\n\x0eGetPeerRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\"Y\n\x0fGetPeerResponse\x12#\n\x04peer\x18\x01 \x01(\x0b\x32\x15.wgmesh.v1.PeerStatus\x12!\n\x06health\x18\x1e \x01(\x0b\x32\x11.wgmesh.v1.Health\"\x1e\n\x1cNodeServiceWatchPeersRequest\"z\n\x1dNodeServiceWatchPeersResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12$\n\x05peers\x18\x02 \x03(\x0b\x32\x15.wgmesh.v1.PeerStatus\x12!\n\x06health\x18\x1e \x01(\x0b\x32\x11.wgmesh.v1.Health\"\x11\n\x0fPlanTurnRequest\"\xaf\x01\n\x10PlanTurnResponse\x12\x10\n\x08problems\x18\x01 \x03(\t\x12)\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32\x18.wgmesh.v1.PlannedAction\x12/\n\x0erefused_routes\x18\x03 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x04 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\"e\n\x10ProbePeerRequest\x12%\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb0\x01\n\x11ProbePeerResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x32\n\x0fround_trip_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x11observed_endpoint\x18\x05 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\"\x0f\n\rReloadRequest\"3\n\x0eReloadResponse\x12\x0f\n\x07\x63hanges\x18\x01 \x03(\t\x12\x10\n\x08problems\x18\x02 \x03(\t\"=\n\x19NodeServiceBanPeerRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"B\n\x1aNodeServiceBanPeerResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\"/\n\x1bNodeServiceUnbanPeerRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\"2\n\x1cNodeServiceUnbanPeerResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\x1c\n\x1aNodeServiceListBansRequest\"Q\n\x1bNodeServiceListBansResponse\x12\x1c\n\x04\x62\x61ns\x18\x01 \x03(\x0b\x32\x0e.wgmesh.v1.Ban\x12\x14\n\x0cunread_count\x18\x02 \x01(\x05\x32\x9f\x06\n\x0bNodeService\x12\x46\n\tGetStatus\x12\x1b.wgmesh.v1.GetStatusRequest\x1a\x1c.wgmesh.v1.GetStatusResponse\x12\x46\n\tListPeers\x12\x1b.wgmesh.v1.ListPeersRequest\x1a\x1c.wgmesh.v1.ListPeersResponse\x12@\n\x07GetPeer\x12\x19.wgmesh.v1.GetPeerRequest\x1a\x1a.wgmesh.v1.GetPeerResponse\x12\x61\n\nWatchPeers\x12\'.wgmesh.v1.NodeServiceWatchPeersRequest\x1a(.wgmesh.v1.NodeServiceWatchPeersResponse0\x01\x12\x43\n\x08PlanTurn\x12\x1a.wgmesh.v1.PlanTurnRequest\x1a\x1b.wgmesh.v1.PlanTurnResponse\x12\x46\n\tProbePeer\x12\x1b.wgmesh.v1.ProbePeerRequest\x1a\x1c.wgmesh.v1.ProbePeerResponse\x12=\n\x06Reload\x12\x18.wgmesh.v1.ReloadRequest\x1a\x19.wgmesh.v1.ReloadResponse\x12V\n\x07\x42\x61nPeer\x12$.wgmesh.v1.NodeServiceBanPeerRequest\x1a%.wgmesh.v1.NodeServiceBanPeerResponse\x12\\\n\tUnbanPeer\x12&.wgmesh.v1.NodeServiceUnbanPeerRequest\x1a\'.wgmesh.v1.NodeServiceUnbanPeerResponse\x12Y\n\x08ListBans\x12%.wgmesh.v1.NodeServiceListBansRequest\x1a&.wgmesh.v1.NodeServiceListBansResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,53 +39,57 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wgmesh.v1.node_service_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PEERSTATUS']._serialized_start=245
-  _globals['_PEERSTATUS']._serialized_end=920
-  _globals['_PEERSTATUS_STATE']._serialized_start=811
-  _globals['_PEERSTATUS_STATE']._serialized_end=920
-  _globals['_WARNING']._serialized_start=922
-  _globals['_WARNING']._serialized_end=959
-  _globals['_SERVICEHEALTH']._serialized_start=961
-  _globals['_SERVICEHEALTH']._serialized_end=1087
-  _globals['_GETSTATUSREQUEST']._serialized_start=1089
-  _globals['_GETSTATUSREQUEST']._serialized_end=1107
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1110
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1755
-  _globals['_LISTPEERSREQUEST']._serialized_start=1757
-  _globals['_LISTPEERSREQUEST']._serialized_end=1775
-  _globals['_LISTPEERSRESPONSE']._serialized_start=1777
-  _globals['_LISTPEERSRESPONSE']._serialized_end=1834
-  _globals['_GETPEERREQUEST']._serialized_start=1836
-  _globals['_GETPEERREQUEST']._serialized_end=1870
-  _globals['_GETPEERRESPONSE']._serialized_start=1872
-  _globals['_GETPEERRESPONSE']._serialized_end=1926
-  _globals['_NODESERVICEWATCHPEERSREQUEST']._serialized_start=1928
-  _globals['_NODESERVICEWATCHPEERSREQUEST']._serialized_end=1958
-  _globals['_NODESERVICEWATCHPEERSRESPONSE']._serialized_start=1960
-  _globals['_NODESERVICEWATCHPEERSRESPONSE']._serialized_end=2047
-  _globals['_PLANTURNREQUEST']._serialized_start=2049
-  _globals['_PLANTURNREQUEST']._serialized_end=2066
-  _globals['_PLANTURNRESPONSE']._serialized_start=2069
-  _globals['_PLANTURNRESPONSE']._serialized_end=2244
-  _globals['_PROBEPEERREQUEST']._serialized_start=2246
-  _globals['_PROBEPEERREQUEST']._serialized_end=2347
-  _globals['_PROBEPEERRESPONSE']._serialized_start=2350
-  _globals['_PROBEPEERRESPONSE']._serialized_end=2526
-  _globals['_RELOADREQUEST']._serialized_start=2528
-  _globals['_RELOADREQUEST']._serialized_end=2543
-  _globals['_RELOADRESPONSE']._serialized_start=2545
-  _globals['_RELOADRESPONSE']._serialized_end=2596
-  _globals['_NODESERVICEBANPEERREQUEST']._serialized_start=2598
-  _globals['_NODESERVICEBANPEERREQUEST']._serialized_end=2659
-  _globals['_NODESERVICEBANPEERRESPONSE']._serialized_start=2661
-  _globals['_NODESERVICEBANPEERRESPONSE']._serialized_end=2727
-  _globals['_NODESERVICEUNBANPEERREQUEST']._serialized_start=2729
-  _globals['_NODESERVICEUNBANPEERREQUEST']._serialized_end=2776
-  _globals['_NODESERVICEUNBANPEERRESPONSE']._serialized_start=2778
-  _globals['_NODESERVICEUNBANPEERRESPONSE']._serialized_end=2828
-  _globals['_NODESERVICELISTBANSREQUEST']._serialized_start=2830
-  _globals['_NODESERVICELISTBANSREQUEST']._serialized_end=2858
-  _globals['_NODESERVICELISTBANSRESPONSE']._serialized_start=2860
-  _globals['_NODESERVICELISTBANSRESPONSE']._serialized_end=2941
-  _globals['_NODESERVICE']._serialized_start=2944
-  _globals['_NODESERVICE']._serialized_end=3743
+  _globals['_PEERSTATUS']._serialized_end=990
+  _globals['_PEERSTATUS_STATE']._serialized_start=862
+  _globals['_PEERSTATUS_STATE']._serialized_end=990
+  _globals['_HEALTH']._serialized_start=993
+  _globals['_HEALTH']._serialized_end=1253
+  _globals['_HEALTH_STATE']._serialized_start=1170
+  _globals['_HEALTH_STATE']._serialized_end=1253
+  _globals['_WARNING']._serialized_start=1255
+  _globals['_WARNING']._serialized_end=1292
+  _globals['_SERVICEHEALTH']._serialized_start=1294
+  _globals['_SERVICEHEALTH']._serialized_end=1420
+  _globals['_GETSTATUSREQUEST']._serialized_start=1422
+  _globals['_GETSTATUSREQUEST']._serialized_end=1440
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1443
+  _globals['_GETSTATUSRESPONSE']._serialized_end=2151
+  _globals['_LISTPEERSREQUEST']._serialized_start=2153
+  _globals['_LISTPEERSREQUEST']._serialized_end=2171
+  _globals['_LISTPEERSRESPONSE']._serialized_start=2173
+  _globals['_LISTPEERSRESPONSE']._serialized_end=2265
+  _globals['_GETPEERREQUEST']._serialized_start=2267
+  _globals['_GETPEERREQUEST']._serialized_end=2301
+  _globals['_GETPEERRESPONSE']._serialized_start=2303
+  _globals['_GETPEERRESPONSE']._serialized_end=2392
+  _globals['_NODESERVICEWATCHPEERSREQUEST']._serialized_start=2394
+  _globals['_NODESERVICEWATCHPEERSREQUEST']._serialized_end=2424
+  _globals['_NODESERVICEWATCHPEERSRESPONSE']._serialized_start=2426
+  _globals['_NODESERVICEWATCHPEERSRESPONSE']._serialized_end=2548
+  _globals['_PLANTURNREQUEST']._serialized_start=2550
+  _globals['_PLANTURNREQUEST']._serialized_end=2567
+  _globals['_PLANTURNRESPONSE']._serialized_start=2570
+  _globals['_PLANTURNRESPONSE']._serialized_end=2745
+  _globals['_PROBEPEERREQUEST']._serialized_start=2747
+  _globals['_PROBEPEERREQUEST']._serialized_end=2848
+  _globals['_PROBEPEERRESPONSE']._serialized_start=2851
+  _globals['_PROBEPEERRESPONSE']._serialized_end=3027
+  _globals['_RELOADREQUEST']._serialized_start=3029
+  _globals['_RELOADREQUEST']._serialized_end=3044
+  _globals['_RELOADRESPONSE']._serialized_start=3046
+  _globals['_RELOADRESPONSE']._serialized_end=3097
+  _globals['_NODESERVICEBANPEERREQUEST']._serialized_start=3099
+  _globals['_NODESERVICEBANPEERREQUEST']._serialized_end=3160
+  _globals['_NODESERVICEBANPEERRESPONSE']._serialized_start=3162
+  _globals['_NODESERVICEBANPEERRESPONSE']._serialized_end=3228
+  _globals['_NODESERVICEUNBANPEERREQUEST']._serialized_start=3230
+  _globals['_NODESERVICEUNBANPEERREQUEST']._serialized_end=3277
+  _globals['_NODESERVICEUNBANPEERRESPONSE']._serialized_start=3279
+  _globals['_NODESERVICEUNBANPEERRESPONSE']._serialized_end=3329
+  _globals['_NODESERVICELISTBANSREQUEST']._serialized_start=3331
+  _globals['_NODESERVICELISTBANSREQUEST']._serialized_end=3359
+  _globals['_NODESERVICELISTBANSRESPONSE']._serialized_start=3361
+  _globals['_NODESERVICELISTBANSRESPONSE']._serialized_end=3442
+  _globals['_NODESERVICE']._serialized_start=3445
+  _globals['_NODESERVICE']._serialized_end=4244
 # @@protoc_insertion_point(module_scope)

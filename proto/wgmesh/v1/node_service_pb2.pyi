@@ -48,6 +48,8 @@ class PeerStatus(_message.Message):
         """It was connected; nothing proves it any more."""
         STATE_REFUSED: PeerStatus._State.ValueType  # 4
         """Not configured; the reason says why."""
+        STATE_SUSPECT: PeerStatus._State.ValueType  # 5
+        """It was connected a moment ago; what is sent to it is not answered."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Whether packets flow."""
@@ -62,6 +64,8 @@ class PeerStatus(_message.Message):
     """It was connected; nothing proves it any more."""
     STATE_REFUSED: PeerStatus.State.ValueType  # 4
     """Not configured; the reason says why."""
+    STATE_SUSPECT: PeerStatus.State.ValueType  # 5
+    """It was connected a moment ago; what is sent to it is not answered."""
 
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     HOSTNAME_FIELD_NUMBER: _builtins.int
@@ -83,6 +87,7 @@ class PeerStatus(_message.Message):
     NATIVE_FIELD_NUMBER: _builtins.int
     PROVE_TIME_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
+    MEASURE_TIME_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The public key, 32 bytes."""
     hostname: _builtins.str
@@ -119,7 +124,7 @@ class PeerStatus(_message.Message):
 
     @_builtins.property
     def round_trip_time(self) -> _duration_pb2.Duration:
-        """The last round trip time through the tunnel; unset if never measured."""
+        """The last round trip time through the tunnel; unset if never measured, and while the tunnel is not proven."""
 
     @_builtins.property
     def last_seen_time(self) -> _timestamp_pb2.Timestamp:
@@ -136,6 +141,10 @@ class PeerStatus(_message.Message):
     @_builtins.property
     def prove_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last proven that the peer holds its private key; unset if never."""
+
+    @_builtins.property
+    def measure_time(self) -> _timestamp_pb2.Timestamp:
+        """When the round trip time was measured; unset where that is."""
 
     def __init__(
         self,
@@ -160,14 +169,84 @@ class PeerStatus(_message.Message):
         native: _builtins.bool = ...,
         prove_time: _timestamp_pb2.Timestamp | None = ...,
         proof: _builtins.str = ...,
+        measure_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "handshake_time", b"handshake_time", "last_seen_time", b"last_seen_time", "prove_time", b"prove_time", "round_trip_time", b"round_trip_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "handshake_time", b"handshake_time", "last_seen_time", b"last_seen_time", "measure_time", b"measure_time", "prove_time", b"prove_time", "round_trip_time", b"round_trip_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["discovery_methods", b"discovery_methods", "endpoint", b"endpoint", "handshake_time", b"handshake_time", "hostname", b"hostname", "introducer", b"introducer", "last_seen_time", b"last_seen_time", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "native", b"native", "path", b"path", "proof", b"proof", "prove_time", b"prove_time", "public_key", b"public_key", "reason", b"reason", "round_trip_time", b"round_trip_time", "routable_networks", b"routable_networks", "rx_bytes", b"rx_bytes", "state", b"state", "tx_bytes", b"tx_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discovery_methods", b"discovery_methods", "endpoint", b"endpoint", "handshake_time", b"handshake_time", "hostname", b"hostname", "introducer", b"introducer", "last_seen_time", b"last_seen_time", "measure_time", b"measure_time", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "native", b"native", "path", b"path", "proof", b"proof", "prove_time", b"prove_time", "public_key", b"public_key", "reason", b"reason", "round_trip_time", b"round_trip_time", "routable_networks", b"routable_networks", "rx_bytes", b"rx_bytes", "state", b"state", "tx_bytes", b"tx_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PeerStatus: _TypeAlias = PeerStatus  # noqa: Y015
+
+@_typing.final
+class Health(_message.Message):
+    """Whether this node can do its work: a device that can be looked at and changed, and processes that answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Health._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Health._State.ValueType  # 0
+        """The state was not given."""
+        STATE_OK: Health._State.ValueType  # 1
+        """Everything that it needs is there."""
+        STATE_DEGRADED: Health._State.ValueType  # 2
+        """Tunnels are looked after; something else does not work."""
+        STATE_FAILING: Health._State.ValueType  # 3
+        """It cannot look after its tunnels: what is shown of them is the last that was seen."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """How able it is."""
+
+    STATE_UNSPECIFIED: Health.State.ValueType  # 0
+    """The state was not given."""
+    STATE_OK: Health.State.ValueType  # 1
+    """Everything that it needs is there."""
+    STATE_DEGRADED: Health.State.ValueType  # 2
+    """Tunnels are looked after; something else does not work."""
+    STATE_FAILING: Health.State.ValueType  # 3
+    """It cannot look after its tunnels: what is shown of them is the last that was seen."""
+
+    STATE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    LOOK_TIME_FIELD_NUMBER: _builtins.int
+    state: Global___Health.State.ValueType
+    """How able it is."""
+    reason: _builtins.str
+    """What happened, empty if nothing."""
+    advice: _builtins.str
+    """What to do, empty if nothing."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is so."""
+
+    @_builtins.property
+    def look_time(self) -> _timestamp_pb2.Timestamp:
+        """When the device was last looked at with success; unset if never."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___Health.State.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        advice: _builtins.str = ...,
+        look_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["look_time", b"look_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "look_time", b"look_time", "reason", b"reason", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Health: _TypeAlias = Health  # noqa: Y015
 
 @_typing.final
 class Warning(_message.Message):
@@ -281,6 +360,8 @@ class GetStatusResponse(_message.Message):
     ROUTABLE_NETWORKS_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
     PRIVILEGES_SEPARATED_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    SUSPECT_PEER_COUNT_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of the program."""
     interface: _builtins.str
@@ -313,6 +394,8 @@ class GetStatusResponse(_message.Message):
     """How many peers are known."""
     privileges_separated: _builtins.bool
     """Whether each process of this node runs as a user of its own."""
+    suspect_peer_count: _builtins.int
+    """How many peers do not answer at present."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When this node started."""
@@ -341,6 +424,10 @@ class GetStatusResponse(_message.Message):
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceHealth]:
         """The other processes of this node."""
 
+    @_builtins.property
+    def health(self) -> Global___Health:
+        """Whether it can do its work."""
+
     def __init__(
         self,
         *,
@@ -367,10 +454,12 @@ class GetStatusResponse(_message.Message):
         routable_networks: _abc.Iterable[_builtins.str] | None = ...,
         services: _abc.Iterable[Global___ServiceHealth] | None = ...,
         privileges_separated: _builtins.bool = ...,
+        health: Global___Health | None = ...,
+        suspect_peer_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["nat", b"nat", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "nat", b"nat", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_peer_count", b"active_peer_count", "backend", b"backend", "exchange_port", b"exchange_port", "hostname", b"hostname", "interface", b"interface", "layers", b"layers", "listen_port", b"listen_port", "mesh_fingerprint", b"mesh_fingerprint", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "mesh_ipv6_prefix", b"mesh_ipv6_prefix", "mesh_subnet", b"mesh_subnet", "mtu", b"mtu", "nat", b"nat", "privileges_separated", b"privileges_separated", "public_key", b"public_key", "refused_routes", b"refused_routes", "routable_networks", b"routable_networks", "services", b"services", "start_time", b"start_time", "total_peer_count", b"total_peer_count", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_peer_count", b"active_peer_count", "backend", b"backend", "exchange_port", b"exchange_port", "health", b"health", "hostname", b"hostname", "interface", b"interface", "layers", b"layers", "listen_port", b"listen_port", "mesh_fingerprint", b"mesh_fingerprint", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "mesh_ipv6_prefix", b"mesh_ipv6_prefix", "mesh_subnet", b"mesh_subnet", "mtu", b"mtu", "nat", b"nat", "privileges_separated", b"privileges_separated", "public_key", b"public_key", "refused_routes", b"refused_routes", "routable_networks", b"routable_networks", "services", b"services", "start_time", b"start_time", "suspect_peer_count", b"suspect_peer_count", "total_peer_count", b"total_peer_count", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -400,18 +489,24 @@ class ListPeersResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PEERS_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]:
         """All peers, by host name and key."""
+
+    @_builtins.property
+    def health(self) -> Global___Health:
+        """Whether the node can do its work; if not, the peers are as they were last seen."""
 
     def __init__(
         self,
         *,
         peers: _abc.Iterable[Global___PeerStatus] | None = ...,
+        health: Global___Health | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["peers", b"peers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "peers", b"peers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -446,18 +541,24 @@ class GetPeerResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PEER_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def peer(self) -> Global___PeerStatus:
         """The peer."""
+
+    @_builtins.property
+    def health(self) -> Global___Health:
+        """Whether the node can do its work; if not, the peer is as it was last seen."""
 
     def __init__(
         self,
         *,
         peer: Global___PeerStatus | None = ...,
+        health: Global___Health | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["peer", b"peer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "peer", b"peer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["peer", b"peer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "peer", b"peer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -488,21 +589,27 @@ class NodeServiceWatchPeersResponse(_message.Message):
 
     REVISION_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows by one with each change."""
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]:
         """All peers."""
 
+    @_builtins.property
+    def health(self) -> Global___Health:
+        """Whether the node can do its work; if not, the peers are as they were last seen."""
+
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
         peers: _abc.Iterable[Global___PeerStatus] | None = ...,
+        health: Global___Health | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["health", b"health"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["peers", b"peers", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "peers", b"peers", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

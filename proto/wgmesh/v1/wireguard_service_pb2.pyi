@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from wgmesh.v1 import device_pb2 as _device_pb2
 import builtins as _builtins
@@ -177,6 +178,8 @@ class WatchDeviceResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    OBSERVE_TIME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows by one with each change."""
     @_builtins.property
@@ -185,7 +188,15 @@ class WatchDeviceResponse(_message.Message):
 
     @_builtins.property
     def device(self) -> _device_pb2.ObservedDevice:
-        """The device; unset while there is none."""
+        """The device as it was looked at last; unset while there is none that is this node's."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why the device is not as it is wanted, or could not be looked at: one sentence each, empty while all is well."""
+
+    @_builtins.property
+    def observe_time(self) -> _timestamp_pb2.Timestamp:
+        """When the device was looked at last, while there are problems; unset while all is well."""
 
     def __init__(
         self,
@@ -193,10 +204,12 @@ class WatchDeviceResponse(_message.Message):
         revision: _builtins.int = ...,
         identity: _device_pb2.Identity | None = ...,
         device: _device_pb2.ObservedDevice | None = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+        observe_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "observe_time", b"observe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "observe_time", b"observe_time", "problems", b"problems", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

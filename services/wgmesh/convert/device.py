@@ -43,6 +43,7 @@ def desired_peer_to_proto(peer: DesiredPeer) -> device_pb2.DesiredPeer:
         routable_networks=texts(peer.routable_networks),
         persistent_keepalive_seconds=peer.persistent_keepalive_s,
         only_if_connected=peer.only_if_connected,
+        dead_endpoint=endpoint_to_proto(peer.dead_endpoint),
     )
 
 
@@ -56,6 +57,7 @@ def desired_peer_from_proto(message: device_pb2.DesiredPeer) -> DesiredPeer:
         routable_networks=frozenset(network(each) for each in message.routable_networks),
         persistent_keepalive_s=message.persistent_keepalive_seconds,
         only_if_connected=message.only_if_connected,
+        dead_endpoint=endpoint_from_proto(message, "dead_endpoint"),
     )
 
 
@@ -89,6 +91,7 @@ def observed_peer_to_proto(peer: ObservedPeer) -> device_pb2.ObservedPeer:
         handshake_time=timestamp(peer.handshake_at),
         rx_bytes=peer.rx_bytes,
         tx_bytes=peer.tx_bytes,
+        unanswered_time=timestamp(peer.unanswered_since),
     )
 
 
@@ -102,6 +105,7 @@ def observed_peer_from_proto(message: device_pb2.ObservedPeer) -> ObservedPeer:
         handshake_at=seconds(message, "handshake_time"),
         rx_bytes=message.rx_bytes,
         tx_bytes=message.tx_bytes,
+        unanswered_since=seconds(message, "unanswered_time"),
     )
 
 
@@ -165,6 +169,8 @@ def device_snapshot_to_proto(snapshot: DeviceSnapshot) -> wireguard_pb2.WatchDev
         revision=snapshot.revision,
         identity=identity_to_proto(snapshot.identity),
         device=observed_device_to_proto(snapshot.device),
+        problems=snapshot.problems,
+        observe_time=timestamp(snapshot.observed_at),
     )
 
 
@@ -174,6 +180,8 @@ def device_snapshot_from_proto(message: wireguard_pb2.WatchDeviceResponse) -> De
         revision=message.revision,
         identity=identity_from_proto(message.identity),
         device=observed_device_from_proto(message.device) if message.HasField("device") else None,
+        problems=tuple(message.problems),
+        observed_at=seconds(message, "observe_time"),
     )
 
 

@@ -321,6 +321,8 @@ class DesiredPeer:
 
     `endpoint` None leaves the endpoint to WireGuard's roaming. `routable_networks` are admitted or refused one by one.
     With `only_if_connected` the peer is left out, unless a handshake with it has completed: then it stays.
+    `dead_endpoint` is one that does not answer any more: while the device has it, `endpoint` takes its place, although
+    a handshake still proves it.
     """
 
     public_key: PublicKey
@@ -330,6 +332,7 @@ class DesiredPeer:
     endpoint: Endpoint | None = None
     persistent_keepalive_s: int = 0
     only_if_connected: bool = False
+    dead_endpoint: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +377,11 @@ class DesiredDevice:
 
 @dataclass(frozen=True, slots=True)
 class ObservedPeer:
-    """A peer as the device has it."""
+    """A peer as the device has it.
+
+    `unanswered_since` is when something was sent that WireGuard answers, while nothing has come back for longer than
+    that takes.
+    """
 
     public_key: PublicKey
     endpoint: Endpoint | None = None
@@ -384,6 +391,7 @@ class ObservedPeer:
     rx_bytes: int = 0
     tx_bytes: int = 0
     preshared_key: PresharedKey | None = None  # stays inside the wireguard process: the contract has no field for it
+    unanswered_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,11 +427,17 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSnapshot:
-    """All that wireguard knows at one revision."""
+    """All that wireguard knows at one revision.
+
+    `problems` say why the device is not as it is wanted, or could not be looked at; then `observed_at` is when that
+    was last possible.
+    """
 
     revision: int
     identity: Identity
     device: ObservedDevice | None = None
+    problems: tuple[str, ...] = ()
+    observed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

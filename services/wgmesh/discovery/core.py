@@ -21,6 +21,7 @@ from wgmesh.discovery.events import DatagramRejected, Event, PairKeysWanted
 from wgmesh.discovery.exchange.stun_mapping import ExchangeMapping
 from wgmesh.discovery.exchange.transactions import Purpose
 from wgmesh.discovery.host_interfaces import LanInterface
+from wgmesh.discovery.members.contacts import Origin
 from wgmesh.discovery.members.table import PeerTable
 from wgmesh.discovery.messages.inbox import Received, Rejected, Rejection
 from wgmesh.discovery.messages.rate_limits import PROVEN_TRUST_S
@@ -100,8 +101,13 @@ class DiscoveryCore:
 
     # What the shell tells
 
-    def set_self(self, description: SelfDescription, proofs: Sequence[PeerProof], now: float) -> None:
-        """Sets what is announced, and what the data path proves. A new description is told to everybody."""
+    def set_self(
+        self, description: SelfDescription, proofs: Sequence[PeerProof], now: float, lost: Iterable[PublicKey] = ()
+    ) -> None:
+        """Sets what is announced, and what the data path proves. A new description is told to everybody.
+
+        `lost` are all peers whose tunnels worked and do not answer any more: nobody is told of them.
+        """
         if description != self._own.description:
             self._own.describe(description, now)
             self._members.set_own(description)
@@ -109,6 +115,7 @@ class DiscoveryCore:
             for layer in self._layers:
                 layer.described(now)
             self._note_news(now)
+        self._lose(frozenset(lost), now)
         self._prove(proofs, now)
         self._note_input(now)
 
@@ -306,6 +313,16 @@ class DiscoveryCore:
         if begun:
             for layer in self._layers:
                 layer.proven(begun, now)
+
+    def _lose(self, lost: frozenset[PublicKey], now: float) -> None:
+        """Asks a peer that its tunnel does not reach any more everywhere it may be: it may have moved."""
+        for record in self._members.lose(lost, now):
+            port = self._members.exchange_port_of(record)
+            hosts = dict.fromkeys(each.endpoint.host for each in record.candidates.best_first(now))
+            for host in hosts:
+                self._contacts.add(Endpoint(host, port), Origin.SECOND_HAND, now, record.key, eager=True)
+            if record.control_endpoint is not None:
+                self._contacts.add(record.control_endpoint, Origin.SECOND_HAND, now, record.key, eager=True)
 
     def _act_on(self, released: Iterable[Received], now: float) -> None:
         for received in released:

@@ -36,7 +36,8 @@ class DiscoveryServicer(DiscoveryServiceServicer):
 
     async def SetSelf(self, request: discovery_pb2.SetSelfRequest, context: Context) -> discovery_pb2.SetSelfResponse:
         description = self_description_from_proto(request.description)
-        self._runner.set_self(description, [peer_proof_from_proto(proof) for proof in request.proofs])
+        proofs = [peer_proof_from_proto(proof) for proof in request.proofs]
+        self._runner.set_self(description, proofs, [public_key(raw) for raw in request.lost])
         return discovery_pb2.SetSelfResponse()
 
     async def WatchPeers(

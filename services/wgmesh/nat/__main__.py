@@ -50,7 +50,7 @@ class Reach:
             rtt_histogram(),
             lambda: self._table.published.report.mapping,
         )
-        self._server = ProbeServer(interface, settings.probe_port)
+        self._server = ProbeServer(interface, settings.probe_port, on_links_changed=lambda: self._client.hurry())
         self._client = ProbeClient(
             interface,
             settings.probe_port,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from wgmesh.core.model import IPAddress, Peer, PublicKey, SelfDescription
+from wgmesh.core.ratelimit import RateLimiter
 
 PROBE_GAP_S = 30.0  # fresh enough for a display and for choosing paths; a probe costs both ends a millisecond
 # In a large mesh a node probes one peer after the other, at this pace: 49 peers every 30 s would be 200 MB a day of
@@ -16,6 +17,10 @@ JITTER = 0.2  # of a gap, so that the probes of many peers spread out
 RETRY_GAP_S = 0.25  # a tunnel that is being built is often ready a moment later
 RETRY_GAP_MAX_S = 60.0
 NOT_ASKED_GAP_S = 1.0  # while our own end of the tunnel is not up
+# A move is an address that goes, a link, and an address that comes. A host that starts containers all the time changes
+# its interfaces all the time, too.
+HURRIES_BURST = 4
+HURRIES_PER_S = 0.1
 IN_FLIGHT_MAX = 32  # probes of dead peers take seconds; more at once would only queue in the tunnel
 
 
@@ -72,6 +77,7 @@ class ProbeSchedule:
         self._not_asked_gap_s = not_asked_gap_s
         self._peers: dict[PublicKey, _Probed] = {}
         self._in_flight_count = 0
+        self._hurries: RateLimiter[None] = RateLimiter(HURRIES_PER_S, HURRIES_BURST, max_sources=1)
 
     def set_targets(self, wanted: Iterable[ProbeTarget], now: float) -> None:
         """Probes exactly these peers. One that appears, changes its addresses or becomes proven is due at once."""
@@ -84,6 +90,12 @@ class ProbeSchedule:
                 known.due_at, known.failure_count, known.is_wanted_again = now, 0, known.is_in_flight
             known.target = target
             self._peers[target.public_key] = known
+
+    def hurry(self, now: float) -> None:
+        """Makes every peer due at once, unless that was so too often: an interface of this host has changed."""
+        if self._hurries.admit(None, now).allowed:
+            for probed in self._peers.values():
+                probed.due_at = min(probed.due_at, now)
 
     def outdated(self) -> list[PublicKey]:
         """Returns the peers whose probe in flight began before the news that makes another one due at once."""

@@ -34,7 +34,7 @@ async def main(shell: Shell, settings: NodeSettings) -> None:
         DiscoveryClient(path("discovery"), interceptors) as discovery,
         NatClient(path("nat"), interceptors) as nat,
     ):
-        loop = ReconcileLoop(shell, settings, Clients(wireguard, discovery, nat))
+        loop = ReconcileLoop(shell, settings, Clients(wireguard, discovery, nat), started_at)
         reloading = Reloading(shell, settings, loop)
         report = partial(ask_in_loop, settings.interface, REPORT_TIMEOUT_S)
         servicer = NodeServicer(

@@ -39,6 +39,7 @@ from wgmesh.node.settings import NodeSettings
 IPV6_PREFIX_LENGTH = 64  # protocol notes, 3.3
 HOSTS_REMEMBERED = 4096  # mesh addresses: two for each of a thousand peers, and as many that are gone
 SIGHTINGS_ANNOUNCED_MAX = 2  # an honest server's and a lying one's; each costs our peers datagrams
+LOST = (Liveness.SUSPECT, Liveness.STALE)
 SEEN_MAX = 4096  # departed keys are kept only to tell leaving from a restart; four times the peers that may exist
 
 
@@ -54,7 +55,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """What this node wants, and what it concluded.
+    """What this node wants, and what it concluded. `lost` are the peers whose tunnels worked and answer no more.
 
     `next_at` is when the world must be looked at again without any change. `unwanted` are the peers that the device has
     and is to lose, each with the reason.
@@ -69,6 +70,7 @@ class Composition:
     next_at: float | None
     refused_routes: tuple[RefusedRoute, ...] = ()
     unwanted: Mapping[PublicKey, str] = field(default_factory=dict)
+    lost: frozenset[PublicKey] = frozenset()
 
 
 class Composer:
@@ -112,6 +114,7 @@ class Composer:
             addresses=own,
             device=self._device(own, tuple(_with_routes(peer, choice) for peer in desired)),
             proofs=_proofs(verdicts, observed),
+            lost=frozenset(key for key, verdict in verdicts.items() if verdict.liveness in LOST),
             verdicts=verdicts,
             contests=contests,
             foreign_subnet=frozenset(peer.public_key for peer in peers if peer.mesh_ipv4 not in self._mesh_ipv4),
@@ -218,6 +221,7 @@ class Composer:
                     allowed_ips=frozenset(map(_host_network, addresses)),
                     persistent_keepalive_s=approach.keepalive_s,
                     only_if_connected=not approach.present,
+                    dead_endpoint=approach.dead_endpoint,
                 )
             )
         return tuple(desired)

@@ -9,6 +9,8 @@ composition: the device forgets its retry timer, and the next composition initia
 That holds at addresses that have answered us. At all others, which anybody can name, a peer is tried with care
 (`strangers.py`); between its tries it is configured without an endpoint: so it can come in, and the device is silent. A
 candidate inside a network that the device routes to a peer is passed over: the tunnel would run through a tunnel.
+
+A connected peer keeps its endpoint, unless it does not answer (`detours.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass, replace
 from wgmesh.core.model import Candidate, Endpoint, ObservedPeer, Peer, PublicKey
 from wgmesh.core.network_index import NetworkIndex, host_network
 from wgmesh.core.wireguard_times import REJECT_AFTER_S
+from wgmesh.node.detours import Detours
 from wgmesh.node.strangers import Strangers, has_answered, is_possessing
 
 KEEPALIVE_S = 25  # upstream's value: below the 30 s after which common NATs forget a UDP flow
@@ -58,11 +61,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """How a peer is to be configured in this composition."""
+    """How a peer is to be configured in this composition. `dead_endpoint` is the one that `endpoint` is to replace."""
 
     present: bool = True
     endpoint: Endpoint | None = None
     keepalive_s: int = KEEPALIVE_S
+    dead_endpoint: Endpoint | None = None
 
 
 _NO_ROUTES = NetworkIndex[None](())
@@ -75,14 +79,18 @@ class HandshakeTable:
         self._own_key = own_key
         self._attempts: dict[PublicKey, Attempt] = {}
         self._strangers = Strangers(own_key)
+        self._detours = Detours()
 
     def keep(self, keys: Iterable[PublicKey]) -> None:
         """Forgets the attempts of all other peers."""
         wanted = frozenset(keys)
         self._attempts = {key: attempt for key, attempt in self._attempts.items() if key in wanted}
+        self._detours.keep(wanted)
 
     def next_at(self) -> float | None:
-        return min((attempt.next_at for attempt in self._attempts.values()), default=None)
+        due = [attempt.next_at for attempt in self._attempts.values()]
+        detour_at = self._detours.next_at()
+        return min(due if detour_at is None else [*due, detour_at], default=None)
 
     def approaches(
         self,
@@ -104,9 +112,8 @@ class HandshakeTable:
         if handshake_at is not None and now - handshake_at < REJECT_AFTER_S + RENEWAL_S:
             self._attempts.pop(peer.public_key, None)
             self._strangers.release(peer.public_key)
-            return Approach(
-                keepalive_s=keepalive_s
-            )  # connected: WireGuard's roaming knows the endpoint better than anybody
+            return self._connected(peer, observed, keepalive_s, now, routed)
+        self._detours.end(peer.public_key)
         attempt = self._attempts.get(peer.public_key)
         if attempt is None:
             attempt = self._begin(peer, had_handshake=handshake_at is not None, now=now)
@@ -124,6 +131,17 @@ class HandshakeTable:
             self._attempts[peer.public_key] = attempt
             return self._between(peer, attempt, handshake_at)
         return self._try_next(peer, attempt, observed, now, routed)
+
+    def _connected(
+        self, peer: Peer, observed: ObservedPeer | None, keepalive_s: int, now: float, routed: NetworkIndex[None]
+    ) -> Approach:
+        """WireGuard's roaming knows the endpoint of a peer that answers better than anybody."""
+        if observed is None or observed.unanswered_since is None or observed.endpoint is None:
+            self._detours.end(peer.public_key)
+            return Approach(keepalive_s=keepalive_s)
+        elsewhere = self._detours.endpoint(peer, observed, _usable(peer, routed), now)
+        dead = None if elsewhere is None else observed.endpoint
+        return Approach(endpoint=elsewhere, keepalive_s=keepalive_s, dead_endpoint=dead)
 
     def _precedence(self, peer: Peer, now: float) -> tuple[bool, bool, int, float]:
         """Who is tried before others where not all can be: who has shown to be somebody, then who was tried least."""
@@ -154,7 +172,7 @@ class HandshakeTable:
     def _try_next(
         self, peer: Peer, attempt: Attempt, observed: ObservedPeer | None, now: float, routed: NetworkIndex[None]
     ) -> Approach:
-        usable = [each for each in peer.candidates if routed.around(host_network(each.endpoint.host)) is None]
+        usable = _usable(peer, routed)
         candidate = self._choose(peer, usable, attempt.try_count, now)
         if candidate is None:
             return self._wait(peer, attempt, observed, now, usable)
@@ -215,6 +233,10 @@ class HandshakeTable:
 
     def _keepalive_s(self, peer: Peer) -> int:
         return INITIATOR_KEEPALIVE_S if peer.native and self._own_key < peer.public_key else KEEPALIVE_S
+
+
+def _usable(peer: Peer, routed: NetworkIndex[None]) -> list[Candidate]:
+    return [each for each in peer.candidates if routed.around(host_network(each.endpoint.host)) is None]
 
 
 def _known(attempt: Attempt, now: float) -> Attempt:

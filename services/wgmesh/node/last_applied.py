@@ -21,9 +21,10 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The peers whose proof discovery was last told of."""
+    """The peers whose proof, and whose loss, discovery was last told of."""
 
     proven: frozenset[PublicKey]
+    lost: frozenset[PublicKey]
     at: float
 
 
@@ -43,7 +44,12 @@ class LastApplied:
         self._applied = Applied(desired, shape(device), now)
 
     def must_tell(
-        self, description: SelfDescription, proofs: tuple[PeerProof, ...], heard: PeersSnapshot, now: float
+        self,
+        description: SelfDescription,
+        proofs: tuple[PeerProof, ...],
+        heard: PeersSnapshot,
+        now: float,
+        lost: frozenset[PublicKey] = frozenset(),
     ) -> bool:
         """Whether discovery, whose last snapshot is `heard`, does not know all of this yet."""
         last = self._told
@@ -51,11 +57,12 @@ class LastApplied:
             last is None
             or heard.description != description
             or last.proven != _keys(proofs)
+            or last.lost != lost
             or (bool(proofs) and now - last.at >= PROOFS_EVERY_S)
         )
 
-    def told(self, proofs: tuple[PeerProof, ...], now: float) -> None:
-        self._told = Told(_keys(proofs), now)
+    def told(self, proofs: tuple[PeerProof, ...], now: float, lost: frozenset[PublicKey] = frozenset()) -> None:
+        self._told = Told(_keys(proofs), lost, now)
 
 
 def shape(device: ObservedDevice | None) -> object:

@@ -17,6 +17,7 @@ class Liveness(StrEnum):
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
+    SUSPECT = "suspect"
     STALE = "stale"
 
 
@@ -58,6 +59,12 @@ def judge(peer: ObservedPeer | None, grew_at: float | None, now: float) -> Verdi
     if peer is None or peer.handshake_at is None:
         return Verdict(Liveness.CONNECTING, None, "no handshake has completed yet")
     proven_at = max(peer.handshake_at, grew_at or peer.handshake_at)
+    if peer.unanswered_since is not None:
+        proven_at = min(proven_at, peer.unanswered_since)  # what came since then is no more than tries to begin again
+        if now - proven_at < REJECT_AFTER_S:
+            unanswered_s = int(now - peer.unanswered_since)
+            reason = f"what was sent is not answered since {unanswered_s} s; last proven {int(now - proven_at)} s ago"
+            return Verdict(Liveness.SUSPECT, proven_at, reason)
     if now - proven_at < REJECT_AFTER_S:
         return Verdict(Liveness.CONNECTED, proven_at)
     return Verdict(Liveness.STALE, proven_at, f"nothing was received for {int(now - proven_at)} s")

@@ -11,6 +11,7 @@ from wgmesh.convert.scalar import duration, endpoint_to_proto, seconds
 from wgmesh.core.errors import InvalidInput
 from wgmesh.core.model import Endpoint
 from wgmesh.node.forecast import forecast_to_proto
+from wgmesh.node.health import health_to_proto
 from wgmesh.node.io.reconcile_loop import ReconcileLoop
 from wgmesh.node.settings import NodeSettings
 from wgmesh.node.status import chosen_ban, chosen_for_ban, peer_statuses, select_peer, status
@@ -56,19 +57,23 @@ class NodeServicer(NodeServiceServicer):
         picture = self._loop.pictures.value
         return peer_statuses(picture) if picture else ()
 
+    def _health(self) -> node_pb2.Health:
+        return health_to_proto(self._loop.health())
+
     async def GetStatus(self, request: node_pb2.GetStatusRequest, context: Context) -> node_pb2.GetStatusResponse:
         report = await self._report()
         response = status(self._settings, self._loop.pictures.value, self._version, self._started_at, report)
+        response.health.CopyFrom(self._health())
         response.privileges_separated = self._is_separated
         if report is None:
             response.warnings.append(SUPERVISOR_SILENT)
         return response
 
     async def ListPeers(self, request: node_pb2.ListPeersRequest, context: Context) -> node_pb2.ListPeersResponse:
-        return node_pb2.ListPeersResponse(peers=self._peers())
+        return node_pb2.ListPeersResponse(peers=self._peers(), health=self._health())
 
     async def GetPeer(self, request: node_pb2.GetPeerRequest, context: Context) -> node_pb2.GetPeerResponse:
-        return node_pb2.GetPeerResponse(peer=select_peer(self._peers(), request.selector))
+        return node_pb2.GetPeerResponse(peer=select_peer(self._peers(), request.selector), health=self._health())
 
     async def WatchPeers(
         self, request: node_pb2.NodeServiceWatchPeersRequest, context: Context
@@ -77,7 +82,7 @@ class NodeServicer(NodeServiceServicer):
         async for picture in self._loop.pictures.watch():
             revision += 1
             peers = peer_statuses(picture) if picture else ()
-            yield node_pb2.NodeServiceWatchPeersResponse(revision=revision, peers=peers)
+            yield node_pb2.NodeServiceWatchPeersResponse(revision=revision, peers=peers, health=self._health())
 
     async def PlanTurn(self, request: node_pb2.PlanTurnRequest, context: Context) -> node_pb2.PlanTurnResponse:
         return forecast_to_proto(await self._loop.plan(context.time_remaining()))

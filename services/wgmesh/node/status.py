@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wgmesh.convert.device import refused_route_to_proto
 from wgmesh.convert.nat import nat_report_to_proto
@@ -32,13 +32,16 @@ PROVEN_BY_KEY = "key"
 _STATES = {
     Liveness.CONNECTING: node_pb2.PeerStatus.STATE_CONNECTING,
     Liveness.CONNECTED: node_pb2.PeerStatus.STATE_CONNECTED,
+    Liveness.SUSPECT: node_pb2.PeerStatus.STATE_SUSPECT,
     Liveness.STALE: node_pb2.PeerStatus.STATE_STALE,
 }
+REFUSED = "refused"
+PEER_STATES = (*Liveness, REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One finished turn of the node: what was observed, concluded and done."""
+    """One turn of the node: what was observed, concluded and done. `problem` is why the device could not be changed."""
 
     world: World
     composition: Composition
@@ -46,6 +49,13 @@ class Picture:
     advertised: tuple[IPNetwork, ...] = ()
     services: Mapping[str, bool] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def states(self) -> Mapping[PublicKey, str]:
+        """The state of each known peer, in the words of PEER_STATES."""
+        failed = {failure.public_key for failure in self.outcome.peer_failures}
+        verdicts = self.composition.verdicts
+        return {key: REFUSED if key in failed else verdict.liveness for key, verdict in verdicts.items()}
 
     @property
     def refused_routes(self) -> tuple[RefusedRoute, ...]:
@@ -65,7 +75,7 @@ def peer_statuses(picture: Picture) -> tuple[node_pb2.PeerStatus, ...]:
         _peer_status(
             peer,
             observed.get(peer.public_key),
-            verdicts[peer.public_key],
+            _shown(verdicts[peer.public_key], picture, is_on_device=peer.public_key in observed),
             paths.get(peer.public_key),
             failures.get(peer.public_key, ""),
         )
@@ -73,10 +83,18 @@ def peer_statuses(picture: Picture) -> tuple[node_pb2.PeerStatus, ...]:
     )
 
 
+def _shown(verdict: Verdict, picture: Picture, *, is_on_device: bool) -> Verdict:
+    """The verdict; of a peer that a failing turn could not put on the device it is that which is said."""
+    if is_on_device or not picture.problem or verdict.liveness is Liveness.CONNECTED:
+        return verdict
+    return replace(verdict, reason=f"it is not on the device yet: {picture.problem}")
+
+
 def _peer_status(
     peer: Peer, observed: ObservedPeer | None, verdict: Verdict, path: Path | None, failure: str
 ) -> node_pb2.PeerStatus:
     proof, proven_at = _proof(peer, verdict)
+    is_measured = path is not None and path.rtt_s is not None and verdict.liveness is Liveness.CONNECTED
     seen = [at for at in (peer.direct_seen_at, verdict.proven_at) if at is not None]
     candidate = peer.candidates[0].endpoint if peer.candidates else None
     return node_pb2.PeerStatus(
@@ -91,7 +109,8 @@ def _peer_status(
         handshake_time=timestamp(observed.handshake_at if observed else None),
         rx_bytes=observed.rx_bytes if observed else 0,
         tx_bytes=observed.tx_bytes if observed else 0,
-        round_trip_time=duration(path.rtt_s if path else None),
+        round_trip_time=duration(path.rtt_s if path and is_measured else None),
+        measure_time=timestamp(path.answered_at if path and is_measured else None),
         last_seen_time=timestamp(max(seen) if seen else None),
         discovery_methods=peer.discovery_methods,
         routable_networks=texts(peer.routable_networks),
@@ -222,6 +241,7 @@ def _add_picture(response: node_pb2.GetStatusResponse, settings: NodeSettings, p
     response.exchange_port = world.peers.exchange_port or settings.keys.gossip_port
     verdicts = composition.verdicts.values()
     response.active_peer_count = sum(verdict.liveness is Liveness.CONNECTED for verdict in verdicts)
+    response.suspect_peer_count = sum(verdict.liveness is Liveness.SUSPECT for verdict in verdicts)
     response.total_peer_count = len(composition.verdicts)
     response.nat.CopyFrom(nat_report_to_proto(world.paths.report))
     response.layers.extend(layer_to_proto(layer) for layer in world.peers.layers)

@@ -277,9 +277,10 @@ class SimNode:
         description = self._composer.describe(world, composition.addresses, ())
         if description is None:
             return
-        if self._intent.must_tell(description, composition.proofs, world.peers, now):
-            self._intent.told(composition.proofs, now)
-            self._core.set_self(description, composition.proofs, now)
+        proofs, lost = composition.proofs, composition.lost
+        if self._intent.must_tell(description, proofs, world.peers, now, lost):
+            self._intent.told(proofs, now, lost)
+            self._core.set_self(description, proofs, now, lost)
             self._after_core()
 
     # Time

@@ -56,12 +56,19 @@ class Pace:
         self._burst_until = now + BURST_S
         self._unchanged = 0
 
-    def on_look(self, now: float, before: ObservedDevice | None, seen: ObservedDevice | None) -> float:
-        """Takes what was known before a look and what it found; returns the seconds to wait before the next one."""
+    def on_look(
+        self, now: float, before: ObservedDevice | None, seen: ObservedDevice | None, *, is_curious: bool = False
+    ) -> float:
+        """Takes what was known before a look and what it found; returns the seconds to wait before the next one.
+
+        `is_curious`: data flows, or an answer is due. A peer that is gone is to be seen seconds after its last answer.
+        """
         self._unchanged = self._unchanged + 1 if _same_but_traffic(before, seen) else 0
         peers = seen.peers if seen else ()
         if now < self._burst_until and any(peer.handshake_at is None for peer in peers):
             return min(BURST_INTERVAL_S + BURST_PEER_S * len(peers), ACTIVE_INTERVAL_S)
+        if is_curious:
+            return min(max(ACTIVE_INTERVAL_S, BURST_PEER_S * len(peers)), IDLE_INTERVAL_S)
         return ACTIVE_INTERVAL_S if self._unchanged < IDLE_AFTER_LOOKS else IDLE_INTERVAL_S
 
     def wants_full_look(self, now: float) -> bool:

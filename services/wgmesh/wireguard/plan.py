@@ -4,7 +4,8 @@ Two laws, tested as properties: applying the plan reaches the target, and a devi
 
 Rules that are easy to miss:
 - An endpoint in the target is a hint. While WireGuard itself proves another endpoint by a handshake of the last 180 s
-  (the peer roamed), that one stays: it is the better knowledge.
+  (the peer roamed), that one stays: it is the better knowledge. The exception is an endpoint that the target names as
+  dead, because nothing answers there any more.
 - A target endpoint of None, and a listen port of 0, leave to WireGuard what it has.
 - Removals come before additions, and peers that lose networks before peers that gain some: giving an allowed IP to one
   peer silently takes it from another.
@@ -277,7 +278,8 @@ def _plan_peer(peer: DesiredPeer, was: ObservedPeer | None, now: float) -> SetPe
         return SetPeer(
             peer.public_key, True, peer.preshared_key, peer.endpoint, peer.allowed_ips, peer.persistent_keepalive_s
         )
-    endpoint = None if peer.endpoint == was.endpoint or is_live(was, now) else peer.endpoint
+    is_kept = is_live(was, now) and (peer.dead_endpoint is None or was.endpoint != peer.dead_endpoint)
+    endpoint = None if peer.endpoint == was.endpoint or is_kept else peer.endpoint
     preshared_key = None if peer.preshared_key == was.preshared_key else peer.preshared_key
     allowed_ips = None if peer.allowed_ips == was.allowed_ips else peer.allowed_ips
     keepalive = None if peer.persistent_keepalive_s == was.persistent_keepalive_s else peer.persistent_keepalive_s

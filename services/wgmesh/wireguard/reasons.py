@@ -33,6 +33,7 @@ from wgmesh.wireguard.plan import (
     SetPeer,
     Step,
     in_order,
+    is_live,
 )
 
 RoutingStep = AddRoute | RemoveRoute | AddMeshRoute | RemoveMeshRoute
@@ -120,7 +121,7 @@ class Reasons:
             if was.endpoint is None:
                 yield "It has no endpoint."
             else:
-                yield f"Its endpoint is {was.endpoint}, and {self._why_unproven(was.handshake_at)}."
+                yield f"Its endpoint is {was.endpoint}, and {self._why_unproven(was)}."
         if change.allowed_ips is not None:
             missing, extra = change.allowed_ips - was.allowed_ips, was.allowed_ips - change.allowed_ips
             if missing:
@@ -144,7 +145,10 @@ class Reasons:
             return "Nothing keeps mesh addresses from being used outside the tunnel."
         return "The rules that are there are others."
 
-    def _why_unproven(self, handshake_at: float | None) -> str:
+    def _why_unproven(self, was: ObservedPeer) -> str:
+        handshake_at = was.handshake_at
+        if is_live(was, self._now):
+            return "what was sent there is not answered any more, while the peer speaks from elsewhere"
         if handshake_at is None:
             return "no handshake has ever proven that"
         if handshake_at > self._now:

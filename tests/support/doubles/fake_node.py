@@ -42,6 +42,7 @@ def alice() -> node_pb2.PeerStatus:
         rx_bytes=1536,
         tx_bytes=92,
         round_trip_time=Duration(nanos=1_250_000),
+        measure_time=Timestamp(seconds=STARTED_AT + 3680),
         last_seen_time=Timestamp(seconds=STARTED_AT + 3697),
         discovery_methods=["lan", "dht"],
         routable_networks=["192.168.77.0/24"],
@@ -50,6 +51,25 @@ def alice() -> node_pb2.PeerStatus:
         native=True,
         prove_time=Timestamp(seconds=STARTED_AT + 3690),
         proof="handshake",
+    )
+
+
+def able() -> node_pb2.Health:
+    return node_pb2.Health(
+        state=node_pb2.Health.STATE_OK,
+        start_time=Timestamp(seconds=STARTED_AT),
+        look_time=Timestamp(seconds=STARTED_AT + 3700),
+    )
+
+
+def failing() -> node_pb2.Health:
+    """A device that was taken by somebody else."""
+    return node_pb2.Health(
+        state=node_pb2.Health.STATE_FAILING,
+        start_time=Timestamp(seconds=STARTED_AT + 3640),
+        look_time=Timestamp(seconds=STARTED_AT + 3580),
+        reason="The key is another.",
+        advice="Remove the interface.",
     )
 
 
@@ -84,6 +104,7 @@ def status() -> node_pb2.GetStatusResponse:
         exchange_port=51980,
         mtu=1420,
         start_time=Timestamp(seconds=STARTED_AT),
+        health=able(),
         active_peer_count=1,
         total_peer_count=2,
         nat=nat_service_pb2.NatReport(
@@ -151,20 +172,22 @@ class FakeNode(NodeServiceServicer):
     asked: list[str] = field(default_factory=list)
     """The full names of the methods that were called."""
     plan: node_pb2.PlanTurnResponse = field(default_factory=plan)
+    health: node_pb2.Health = field(default_factory=able)
     services: Sequence[node_pb2.ServiceHealth] | None = None
     """What `status` says of the processes, if not the usual."""
 
     def GetStatus(self, request: node_pb2.GetStatusRequest, context: Any) -> node_pb2.GetStatusResponse:
         self._fail_if_asked(context)
-        answer = status()
+        told = status()
+        told.health.CopyFrom(self.health)
         if self.services is not None:
-            del answer.services[:]
-            answer.services.extend(self.services)
-        return answer
+            del told.services[:]
+            told.services.extend(self.services)
+        return told
 
     def ListPeers(self, request: node_pb2.ListPeersRequest, context: Any) -> node_pb2.ListPeersResponse:
         self._fail_if_asked(context)
-        return node_pb2.ListPeersResponse(peers=self.peers)
+        return node_pb2.ListPeersResponse(peers=self.peers, health=self.health)
 
     def GetPeer(self, request: node_pb2.GetPeerRequest, context: Any) -> node_pb2.GetPeerResponse:
         found = [
@@ -175,13 +198,14 @@ class FakeNode(NodeServiceServicer):
         ]
         if not found:
             _abort(context, PeerNotFound(f"no peer fits {request.selector!r}"))
-        return node_pb2.GetPeerResponse(peer=found[0])
+        return node_pb2.GetPeerResponse(peer=found[0], health=self.health)
 
     def WatchPeers(
         self, request: node_pb2.NodeServiceWatchPeersRequest, context: Any
     ) -> Iterator[node_pb2.NodeServiceWatchPeersResponse]:
         for revision in (1, 2):
-            yield node_pb2.NodeServiceWatchPeersResponse(revision=revision, peers=self.peers[:revision])
+            peers = self.peers[:revision]
+            yield node_pb2.NodeServiceWatchPeersResponse(revision=revision, peers=peers, health=self.health)
 
     def PlanTurn(self, request: node_pb2.PlanTurnRequest, context: Any) -> node_pb2.PlanTurnResponse:
         self._fail_if_asked(context)

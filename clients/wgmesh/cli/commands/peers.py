@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from wgmesh.cli import exits
+from wgmesh.cli.health_code import code_of
 from wgmesh.cli.interruption import ended_by_ctrl_c
 from wgmesh.cli.options import NodeOptions, json_option, node_of, node_options
 from wgmesh.cli.output import emit, emit_json, emit_table, redrawn, warn
@@ -31,36 +32,40 @@ def command(ctx: click.Context) -> int | None:
 @click.option("--watch", is_flag=True, help="Show them again after each change until Ctrl-C.")
 @node_options
 @json_option
-def list_peers(wide: bool, watch: bool, as_json: bool, **options: Any) -> None:
+def list_peers(wide: bool, watch: bool, as_json: bool, **options: Any) -> int:
     """Lists all peers, with the proof for each: handshake, latency, bytes."""
     if watch:
         _watch(node_of(options), wide, as_json)
-        return
+        return exits.OK
     with node_of(options).connect() as connection:
-        peers = connection.list_peers()
-    _show(peers, wide, as_json, compact=False)
+        seen = connection.look_at_peers()
+    _say_health(seen.health)
+    _show(seen.peers, seen.health, wide, as_json, compact=False)
+    return code_of(seen.health)
 
 
 @command.command("count")
 @node_options
 @json_option
-def count_peers(as_json: bool, **options: Any) -> None:
+def count_peers(as_json: bool, **options: Any) -> int:
     """Counts the peers: active ones are proven to be reachable."""
     from wgmesh.cli.render import counts_text, counts_value
 
     with node_of(options).connect() as connection:
-        peers = connection.list_peers()
+        seen = connection.look_at_peers()
+    _say_health(seen.health)
     if as_json:
-        emit_json(counts_value(peers))
+        emit_json(counts_value(seen.peers))
     else:
-        emit(counts_text(peers))
+        emit(counts_text(seen.peers))
+    return code_of(seen.health)
 
 
 @command.command("get")
 @click.argument("selector")
 @node_options
 @json_option
-def get_peer(selector: str, as_json: bool, **options: Any) -> None:
+def get_peer(selector: str, as_json: bool, **options: Any) -> int:
     """Shows one peer.
 
     SELECTOR is its public key, a unique beginning of it, its host name or a mesh address.
@@ -68,11 +73,13 @@ def get_peer(selector: str, as_json: bool, **options: Any) -> None:
     from wgmesh.cli.render import peer_text, peer_value
 
     with node_of(options).connect() as connection:
-        peer = connection.get_peer(selector.removesuffix("..."))
+        seen = connection.get_peer(selector.removesuffix("..."))
+    _say_health(seen.health)
     if as_json:
-        emit_json(peer_value(peer))
+        emit_json(peer_value(seen.peer))
     else:
-        emit(peer_text(peer, time.time()))
+        emit(peer_text(seen.peer, time.time()))
+    return code_of(seen.health)
 
 
 @command.command("ban")
@@ -136,11 +143,21 @@ def list_bans(as_json: bool, **options: Any) -> None:
         emit("Nobody is banned")
 
 
-def _show(peers: Sequence[node_pb2.PeerStatus], wide: bool, as_json: bool, compact: bool) -> None:
+def _say_health(health: node_pb2.Health) -> None:
+    """Says on stderr, before everything else, that the node cannot do its work."""
+    if code_of(health) != exits.OK:
+        from wgmesh.cli.render import health_text
+
+        warn(health_text(health, time.time()))
+
+
+def _show(
+    peers: Sequence[node_pb2.PeerStatus], health: node_pb2.Health, wide: bool, as_json: bool, compact: bool
+) -> None:
     from wgmesh.cli.render import peers_table, peers_value
 
     if as_json:
-        emit_json(peers_value(peers), compact)
+        emit_json(peers_value(peers, health), compact)
     elif peers:
         emit_table(peers_table(peers, time.time(), wide), wide)
     else:
@@ -149,6 +166,7 @@ def _show(peers: Sequence[node_pb2.PeerStatus], wide: bool, as_json: bool, compa
 
 def _watch(node: NodeOptions, wide: bool, as_json: bool) -> None:
     with ended_by_ctrl_c(exits.OK), node.connect() as connection:
-        for peers in connection.watch_peers():
+        for seen in connection.watch_peers():
             with redrawn(as_json):
-                _show(peers, wide, as_json, compact=True)
+                _say_health(seen.health)
+                _show(seen.peers, seen.health, wide, as_json, compact=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from wgmesh.cli import exits
+from wgmesh.cli.health_code import code_of
 from wgmesh.cli.interruption import ended_by_ctrl_c
 from wgmesh.cli.options import (
     NodeOptions,
@@ -36,9 +37,10 @@ SERVICE_WORDS = {Presence.ANSWERS: "active", Presence.ABSENT: "inactive", Presen
 @node_options
 @json_option
 def command(mesh_subnet: str | None, watch: bool, as_json: bool, **options: Any) -> int:
-    """Shows the running node: addresses, peers, discovery, NAT, warnings.
+    """Shows the running node: whether it can do its work, addresses, peers, discovery, NAT, warnings.
 
-    Ends with 0 if all processes of the node run, with 7 while one starts and with 8 while one is being replaced.
+    Ends with 0 if the node can do its work, with 6 if it cannot, with 7 while a process of it starts, and with 8 while
+    one is being replaced.
 
     With --secret or --secret-file it asks nobody and shows what the secret derives to.
     """
@@ -58,14 +60,15 @@ def command(mesh_subnet: str | None, watch: bool, as_json: bool, **options: Any)
             with redrawn(as_json):
                 _show(status, as_json, compact=True)
             time.sleep(WATCH_PERIOD_S)
+    return exits.OK
 
 
 def _exit_code(status: node_pb2.GetStatusResponse) -> int:
-    """What a script should know at once: whether all processes of the node run."""
+    """What a script should know at once: whether all processes of the node run, and whether it can do its work."""
     states = {service.state for service in status.services}
     if states & {SILENT, RESTARTING}:
         return exits.RESTARTING
-    return exits.STARTING if STARTING in states else exits.OK
+    return exits.STARTING if STARTING in states else code_of(status.health)
 
 
 def _status(node: NodeOptions) -> node_pb2.GetStatusResponse:

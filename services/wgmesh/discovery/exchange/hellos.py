@@ -142,7 +142,7 @@ class Hellos:
         return data if self.unanswered.admits_question(target.host, len(data), now) else None
 
     def known_to(self, key: PublicKey | None) -> tuple[PeerRecord, ...]:
-        """The peers worth telling somebody, all but himself: those whose turn it is."""
+        """The peers worth telling somebody, all but himself and those that are silent: those whose turn it is."""
         table = self._members.table
         keys = table.rotation.first(SHARED_MAX, besides=key)
         return tuple(record for each in keys if (record := table.get(each)) is not None)

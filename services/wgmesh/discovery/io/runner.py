@@ -107,9 +107,11 @@ class DiscoveryRunner:
         self._pump()
         self._publish_now()
 
-    def set_self(self, description: SelfDescription, proofs: Sequence[PeerProof]) -> None:
-        """Sets what is announced, and what the data path proves."""
-        self._core.set_self(description, proofs, self._driver.now())
+    def set_self(
+        self, description: SelfDescription, proofs: Sequence[PeerProof], lost: Sequence[PublicKey] = ()
+    ) -> None:
+        """Sets what is announced, what the data path proves, and whose tunnels do not answer any more."""
+        self._core.set_self(description, proofs, self._driver.now(), lost)
         self._pump()
 
     def set_pair_keys(self, agreements: Sequence[Agreement]) -> None:

@@ -97,6 +97,11 @@ class Candidates:
             self._heard = {slot: at for slot, at in self._heard.items() if slot[0] not in unusable}
         return bool(unusable)
 
+    def withdraw(self, now: float) -> None:
+        """Takes the proofs as old: WireGuard reaches the peer at none of these endpoints at present."""
+        self._ordered = None
+        self._proven = {endpoint: min(at, now - PROOF_FRESH_S) for endpoint, at in self._proven.items()}
+
     def is_newest_proof(self, endpoint: Endpoint) -> bool:
         """Whether the most recent proof is one of `endpoint`: a further one there changes no order."""
         return endpoint in self._proven and self._proven[endpoint] == max(self._proven.values())

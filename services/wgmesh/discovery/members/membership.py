@@ -198,6 +198,13 @@ class Membership:
         beyond = self._rules.beyond
         self._outbox.note(self.table.forget_candidates(lambda endpoint: endpoint.host in beyond), now)
 
+    def lose(self, keys: AbstractSet[PublicKey], now: float) -> list[PeerRecord]:
+        """Makes these keys all whose tunnels do not answer. Returns those of whom that is news."""
+        lost = self.table.set_lost(keys, now)
+        if lost:
+            self._outbox.note(Change.CONTENT, now)
+        return lost
+
     def learn_record(self, known: KnownPeer, method: str, now: float, informant: PublicKey | None = None) -> bool:
         """Takes what another member's record tells of a peer: whom to ask, and where. True if that is somebody new.
 

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from wgmesh.core.model import Endpoint, IPAddress, IPNetwork, Peer, PublicKey, Silence
-from wgmesh.discovery.members.candidates import PROOF_FRESH_S, Candidates
+from wgmesh.discovery.members.candidates import PROOF_FRESH_S, TUNNEL_LOST_S, Candidates
 from wgmesh.discovery.members.evidence import Evidence
 from wgmesh.discovery.outbox import Change
 
@@ -15,6 +15,8 @@ SILENT_S = 600.0  # upstream's removal age, so that both kinds of node agree on 
 CLAIM_S = 90.0
 # Two of our questions, which come every 45 s, without an answer: it may have moved.
 ANSWER_FRESH_S = 120.0
+# Who is there speaks every 45 s, or through a tunnel that proves it: after five silent turns others are not told of it.
+TELLABLE_S = TUNNEL_LOST_S
 NEVER = float("-inf")
 
 
@@ -67,11 +69,17 @@ class PeerRecord:
     silence: Silence | None = None
     """Where it was asked in vain since it last answered."""
     witness: Witness | None = None
+    is_lost: bool = False
+    """Whether its tunnel worked and does not answer any more. The node says so, and when that ends."""
     traceparent: str = ""
 
     def is_proven(self, now: float) -> bool:
         """Whether WireGuard reached the peer so recently that its session still carries traffic."""
-        return self.proven_at is not None and now - self.proven_at < PROOF_FRESH_S
+        return not self.is_lost and self.proven_at is not None and now - self.proven_at < PROOF_FRESH_S
+
+    def is_tellable(self, now: float) -> bool:
+        """Whether others may be told of it: what we would not say of it ourselves helps nobody."""
+        return self.is_verified and not self.is_lost and now - self.silent_since < TELLABLE_S
 
     @property
     def is_verified(self) -> bool:
@@ -105,9 +113,8 @@ class PeerRecord:
 
     def next_expiry(self, now: float) -> float:
         """When a record that is alive has to be looked at again."""
-        silent_at = self.lapses_at
-        change_at = self.candidates.next_change(now)
-        return silent_at if change_at is None else min(silent_at, change_at)
+        due = [self.lapses_at, self.candidates.next_change(now), self.silent_since + TELLABLE_S]
+        return min(at for at in due if at is not None and at > now)
 
     def label(self, method: str) -> Change:
         """Notes a way in which the peer was found."""

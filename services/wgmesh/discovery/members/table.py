@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from math import inf
 
@@ -21,7 +22,7 @@ from wgmesh.discovery.members.address_claims import AddressClaims
 from wgmesh.discovery.members.candidates import PROOF_FRESH_S, lifetime_s
 from wgmesh.discovery.members.digest import View
 from wgmesh.discovery.members.evidence import TOLD_PER_HOST_MAX, TOLD_SHARE, Evidence, Payer, Places
-from wgmesh.discovery.members.record import CLAIM_S, NEVER, SILENT_S, PeerFacts, PeerRecord, Witness
+from wgmesh.discovery.members.record import CLAIM_S, NEVER, SILENT_S, TELLABLE_S, PeerFacts, PeerRecord, Witness
 from wgmesh.discovery.members.rotation import Rotation
 from wgmesh.discovery.messages.rate_limits import host_of
 from wgmesh.discovery.outbox import Change, greater
@@ -46,7 +47,8 @@ class PeerTable:
         self.rotation: Rotation[PublicKey] = Rotation()
         """The verified peers, in the order in which they should be mentioned to others."""
         self.vouched = View()
-        """The verified peers at their revisions."""
+        """The verified peers at their revisions; like the rotation, without those that are lost or silent."""
+        self._lost: set[PublicKey] = set()
         self._controls: Counter[Endpoint] = Counter()
         self.own_key: PublicKey | None = None
 
@@ -134,6 +136,7 @@ class PeerTable:
             record.direct_seen_at = now
             record.drop_claims(None if source is None else source.host)
             self._verify(record)
+            self._look_by(record, now + TELLABLE_S)
             return greater(change, record.label(method))
         record.claimed_at = now
         self._look_by(record, now + CLAIM_S)
@@ -263,6 +266,24 @@ class PeerTable:
                 change = Change.CONTENT
         return change
 
+    def set_lost(self, keys: AbstractSet[PublicKey], now: float) -> list[PeerRecord]:
+        """Makes these all the peers whose tunnels do not answer. Returns those that were not among them before."""
+        wanted = {key for key in keys if key in self._records}
+        for key in self._lost - wanted:
+            found = self._records[key]
+            found.is_lost = False
+            self._touch(key)
+            if found.is_tellable(now):
+                self._verify(found)
+        added = [self._records[key] for key in sorted(wanted - self._lost)]
+        for record in added:
+            record.is_lost = True
+            record.candidates.withdraw(now)
+            self._unmention(record.key)
+            self._touch(record.key)
+        self._lost = wanted
+        return added
+
     def remove(self, key: PublicKey) -> bool:
         record = self._records.pop(key, None)
         if record is None:
@@ -273,8 +294,8 @@ class PeerTable:
         self._touch(key)
         self._claims.drop(key)
         self._set_control(record, None)
-        self.vouched.drop(key)
-        self.rotation.leave(key)
+        self._lost.discard(key)
+        self._unmention(key)
         return True
 
     def take_displaced(self) -> tuple[PeerRecord, ...]:
@@ -292,6 +313,8 @@ class PeerTable:
                 gone.append(record)
                 continue
             is_changed |= record.candidates.expire(now)
+            if not record.is_tellable(now):
+                self._unmention(key)
             self._touch(key)
             self._expiries.set(key, record.next_expiry(now))
         for record in gone:
@@ -349,7 +372,13 @@ class PeerTable:
         if endpoint is not None:
             self._controls[endpoint] += 1
 
+    def _unmention(self, key: PublicKey) -> None:
+        self.vouched.drop(key)
+        self.rotation.leave(key)
+
     def _verify(self, record: PeerRecord) -> None:
+        if record.is_lost:
+            return
         self.vouched.note(record.key, record.facts.revision)
         self.rotation.enter(record.key)
 

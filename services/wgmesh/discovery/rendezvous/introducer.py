@@ -73,6 +73,11 @@ class Introducer:
         if len(self._sources) > PEERS_MAX:
             self._sources.popitem(last=False)
 
+    def forget(self, keys: Iterable[PublicKey]) -> None:
+        """Leads nobody to these any more, until they speak again."""
+        for key in keys:
+            self._sources.pop(key, None)
+
     def handle_offer(
         self, offer: Offer, source: Endpoint, own: PublicKey, target_control: Endpoint | None, now: float
     ) -> list[Send]:

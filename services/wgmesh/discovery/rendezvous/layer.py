@@ -133,6 +133,7 @@ class RendezvousLayer(Layer):
             introducer=record.facts.introducer,
             proven_at=max(reached, default=None),
             is_vouched=record.control_endpoint is not None and has_proof,
+            is_lost=record.is_lost,
         )
 
     def _punch(self, key: PublicKey, addresses: Iterable[Endpoint], now: float) -> None:

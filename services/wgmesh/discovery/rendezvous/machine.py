@@ -48,7 +48,8 @@ class Rendezvous:
             changed, gone = tuple(views), tuple(gone)
             for key in gone:
                 self._controls.pop(key, None)
-            self._controls.update((view.key, view.control_endpoint) for view in changed)
+            self._controls.update((view.key, None if view.is_lost else view.control_endpoint) for view in changed)
+            self._introducing.forget(view.key for view in changed if view.is_lost)
             self._actions.extend(self._punching.sync(changed, now, gone))
 
     def heard(self, key: PublicKey, source: Endpoint, now: float) -> None:

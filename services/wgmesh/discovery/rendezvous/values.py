@@ -15,7 +15,8 @@ class PeerView:
     """One known peer, as far as rendezvous is concerned.
 
     `control_endpoint` is where it listens for exchange messages outside the tunnel, proven or presumed. `is_vouched`
-    says that it has answered there, and proven who it is. `proven_at` is when WireGuard last reached it.
+    says that it has answered there, and proven who it is. `proven_at` is when WireGuard last reached it. `is_lost`: its
+    tunnel does not answer any more, so nobody is led to it.
     """
 
     key: PublicKey
@@ -23,10 +24,11 @@ class PeerView:
     introducer: bool = False
     proven_at: float | None = None
     is_vouched: bool = False
+    is_lost: bool = False
 
     def is_proven(self, now: float) -> bool:
         """Whether there is a tunnel, for all we know. BUG 39: one that stood before the punch is a success as well."""
-        return self.proven_at is not None and now - self.proven_at < TUNNEL_LOST_S
+        return not self.is_lost and self.proven_at is not None and now - self.proven_at < TUNNEL_LOST_S
 
 
 @dataclass(frozen=True, slots=True)

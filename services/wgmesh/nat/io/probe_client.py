@@ -89,6 +89,11 @@ class ProbeClient:
                 deadline.reschedule(0.0)
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Probes all peers soon: this host may have moved, and a path that does not answer is to be seen at once."""
+        self._schedule.hurry(self._now())
+        self._wake.set()
+
     async def run(self) -> None:
         """Probes until cancelled."""
         async with asyncio.TaskGroup() as tasks:

@@ -45,12 +45,14 @@ class ProbeServer:
         interface: str,
         port: int,
         *,
+        on_links_changed: Callable[[], None] = lambda: None,
         idle_timeout_s: float = IDLE_TIMEOUT_S,
         first_ping_s: float = FIRST_PING_S,
         places_max: int = PLACES_MAX,
     ) -> None:
         self._interface = interface
         self._port = port
+        self._on_links_changed = on_links_changed
         self._idle_timeout_s = idle_timeout_s
         self._first_ping_s = first_ping_s
         self._log = logs.logger()
@@ -97,6 +99,7 @@ class ProbeServer:
         while True:
             await links.next()
             self._changed.set()
+            self._on_links_changed()
 
     async def _keep_listening(self) -> None:
         while True:

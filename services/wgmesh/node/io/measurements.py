@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from opentelemetry.metrics import CallbackOptions, Observation
+from wgmesh.node.health import Ability, Health
 from wgmesh.node.liveness import Liveness
-from wgmesh.node.status import Picture
+from wgmesh.node.status import PEER_STATES, Picture
 from wgmesh.runtime import telemetry
 
 RECONCILE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Measurements:
-    """Exports the latest picture and the length of turns."""
+    """Exports the latest picture, the health at the moment, and the length of turns."""
 
-    def __init__(self, is_separated: bool) -> None:
+    def __init__(self, is_separated: bool, health: Callable[[], Health]) -> None:
         meter = telemetry.meter("wgmesh.node")
         self._picture: Picture | None = None
         self._is_separated = is_separated
+        self._health_now = health
         self._duration = meter.create_histogram(
             "wgmesh_reconcile_duration_seconds",
             description="Time of one turn: compose, apply, tell",
@@ -26,6 +29,8 @@ class Measurements:
         )
         for name, observe, description in (
             ("wgmesh_active_peers", self._active, "Peers that the data path proves to be reachable"),
+            ("wgmesh_peers", self._by_state, "Known peers by state"),
+            ("wgmesh_health", self._health, "1 for how able the node is to do its work"),
             ("wgmesh_relayed_peers", self._relayed, "Peers that are reached through a relay"),
             ("wgmesh_known_peers", self._known, "Peers that are known, reachable or not"),
             ("wgmesh_privileges_separated", self._separated, "Whether each process runs as a user of its own"),
@@ -47,6 +52,15 @@ class Measurements:
     def _active(self, _: CallbackOptions) -> Iterable[Observation]:
         verdicts = self._picture.composition.verdicts.values() if self._picture else ()
         return [Observation(sum(verdict.liveness is Liveness.CONNECTED for verdict in verdicts))]
+
+    def _by_state(self, _: CallbackOptions) -> Iterable[Observation]:
+        picture = self._picture
+        counts = Counter(picture.states.values()) if picture else Counter[str]()
+        return [Observation(counts[state], {"state": state}) for state in PEER_STATES]
+
+    def _health(self, _: CallbackOptions) -> Iterable[Observation]:
+        current = self._health_now().finding.ability
+        return [Observation(int(each is current), {"state": each}) for each in Ability]
 
     def _relayed(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(0)]  # every path of this version is direct

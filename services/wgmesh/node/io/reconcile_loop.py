@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from wgmesh.client.discovery import DiscoveryClient
 from wgmesh.client.nat import NatClient
 from wgmesh.client.wireguard import APPLY_TIMEOUT_S, WireGuardClient
+from wgmesh.core.backoff import delays
 from wgmesh.core.errors import MeshError, NotReady
 from wgmesh.core.model import (
     ApplyOutcome,
     IPNetwork,
     ObservedDevice,
     PathsSnapshot,
-    PeerProof,
     PeersSnapshot,
     RefusedRoute,
     SelfDescription,
 )
 from wgmesh.node.composition import Composer, Composition, World
 from wgmesh.node.forecast import Forecast
+from wgmesh.node.health import Health, HealthMemory, Needs
 from wgmesh.node.io.join_traces import JoinTraces
 from wgmesh.node.io.measurements import Measurements
 from wgmesh.node.last_applied import QUIET_TURN_S, LastApplied
@@ -36,6 +38,7 @@ from wgmesh.runtime.snapshots import SnapshotCell
 COALESCE_S = 0.03  # between two turns: a burst of news is one turn, and a lone piece of news waits for nothing
 COALESCE_PEER_S = 0.006  # the same for each peer: a turn looks at all of them, and more of them have more news
 RETRY_S = 0.3  # after a failed call: a killed service is back in less than a second
+RETRY_MAX_S = 5.0  # what fails for long is tried so often: a hand that mends the device is seen by the watch at once
 PLAN_SHARE = 0.8  # of the caller's patience: a process that hangs is named before he gives up
 
 
@@ -49,9 +52,9 @@ class Clients:
 
 
 class ReconcileLoop:
-    """Owns the latest snapshots and the picture made of them."""
+    """Owns the latest snapshots and the picture made of them. `started_at` is Unix seconds."""
 
-    def __init__(self, shell: Shell, settings: NodeSettings, clients: Clients) -> None:
+    def __init__(self, shell: Shell, settings: NodeSettings, clients: Clients, started_at: float) -> None:
         self._shell = shell
         self._settings = settings
         self._clients = clients
@@ -62,10 +65,15 @@ class ReconcileLoop:
         self._composer: Composer | None = None
         self._intent = LastApplied()
         self._outcome = ApplyOutcome()
-        self._problem = ""
+        self._turn_problem = self._discovery_problem = ""
+        self._device_problems: tuple[str, ...] = ()
+        self._device_looked_at: float | None = None
+        self._health = HealthMemory(started_at)
+        self._retries = _retries()
+        self._failures = Remarks[str](time.monotonic())
         self._refusals = Remarks[RefusedRoute](time.monotonic())
         self._journeys = JoinTraces()
-        self._measurements = Measurements(shell.is_separated)
+        self._measurements = Measurements(shell.is_separated, self.health)
         self.advertised: tuple[IPNetwork, ...] = settings.advertise_routes
         self.pictures: SnapshotCell[Picture | None] = SnapshotCell(None)
 
@@ -98,13 +106,38 @@ class ReconcileLoop:
 
     def _problems(self) -> tuple[str, ...]:
         """What may keep a plan from being carried out, or from being what it will be then."""
-        found = [f"The last turn failed: {self._problem}"] if self._problem else []
+        problem = self._turn_problem or self._discovery_problem
+        found = [f"The last turn failed: {problem}"] if problem else []
         if not self._clients.discovery.connected:
             found.append(
                 "The discovery process of this node does not answer: the plan is made with what it said last, "
                 "or without any peers if it has said nothing."
             )
         return tuple(found)
+
+    def health(self) -> Health:
+        """Whether this node can do its work at this moment: judged from what is observed, also between two turns."""
+        clients, now = self._clients, time.time()
+        if clients.wireguard.connected and self._world is not None and not self._device_problems:
+            self._device_looked_at = now  # what the watch has not told has not changed
+        needs = Needs(
+            services=self._services(),
+            has_picture=self.pictures.value is not None,
+            device_problems=self._device_problems,
+            turn_problem=self._turn_problem,
+            discovery_problem=self._discovery_problem,
+            peer_failures=self._outcome.peer_failures,
+            layers=self._peers.layers,
+        )
+        return self._health.judge(needs, self._device_looked_at, now)
+
+    def _services(self) -> Mapping[str, bool]:
+        clients = self._clients
+        return {
+            "wireguard": clients.wireguard.connected,
+            "discovery": clients.discovery.connected,
+            "nat": clients.nat.connected,
+        }
 
     async def run(self) -> None:
         """Takes turns until it is cancelled."""
@@ -120,6 +153,9 @@ class ReconcileLoop:
                 self._composer = Composer(self._settings, snapshot.identity.public_key)
                 self._shell.log.info("identity known", public_key=snapshot.identity.public_key.text)
             self._world = World(snapshot.identity, snapshot.device)
+            self._device_problems = snapshot.problems
+            if snapshot.problems:
+                self._device_looked_at = snapshot.observed_at
             self._due.set()
 
     async def _follow_peers(self) -> None:
@@ -136,16 +172,7 @@ class ReconcileLoop:
         async for _ in self._turn_times():
             if self._world is None or self._composer is None:
                 continue
-            try:
-                await self._turn(self._composer, replace(self._world, peers=self._peers, paths=self._paths))
-                self._note_problem("")
-            except MeshError as error:
-                self._note_problem(str(error))
-
-    def _note_problem(self, problem: str) -> None:
-        if problem and problem != self._problem:
-            self._shell.log.warning("turn failed", reason=problem)
-        self._problem = problem
+            await self._turn(self._composer, replace(self._world, peers=self._peers, paths=self._paths))
 
     async def _turn_times(self) -> AsyncIterator[None]:
         while True:
@@ -166,20 +193,37 @@ class ReconcileLoop:
         return min(COALESCE_S + COALESCE_PEER_S * len(self._peers.peers), RETRY_S)
 
     def _wait_s(self) -> float:
-        if self._problem:
-            return RETRY_S
+        if self._turn_problem or self._discovery_problem:
+            return next(self._retries)
         picture = self.pictures.value
         next_at = picture.composition.next_at if picture else None
         return QUIET_TURN_S if next_at is None else min(max(next_at - time.time(), 0.0), QUIET_TURN_S)
 
     async def _turn(self, composer: Composer, world: World) -> None:
+        """Does what can be done, and publishes what was observed and what went wrong, whatever that is."""
         now = time.time()
         composition = composer.compose(world, now)
         self._journeys.follow(world.peers.peers, composition.verdicts)
+        self._turn_problem = ""
         if self._intent.must_apply(composition.device, world.device, now):
-            world = replace(world, device=await self._apply(composition, now))
+            try:
+                world = replace(world, device=await self._apply(composition, now))
+            except MeshError as error:
+                self._turn_problem = str(error)
         self._publish(world, composition)
-        await self._tell(composer.describe(world, composition.addresses, self.advertised), composition.proofs, now)
+        self._discovery_problem = ""
+        try:
+            await self._tell(composer.describe(world, composition.addresses, self.advertised), composition, now)
+        except MeshError as error:
+            self._discovery_problem = str(error)
+        self._note_problems()
+
+    def _note_problems(self) -> None:
+        problems = [problem for problem in (self._turn_problem, self._discovery_problem) if problem]
+        if not problems:
+            self._retries = _retries()
+        for problem, unsaid in self._failures.new(problems, time.monotonic()):
+            self._shell.log.warning("turn failed", reason=problem, others=unsaid)
 
     async def _apply(self, composition: Composition, now: float) -> ObservedDevice | None:
         with self._journeys.context(composition.device.peers):
@@ -195,12 +239,8 @@ class ReconcileLoop:
         return outcome.device
 
     def _publish(self, world: World, composition: Composition) -> None:
-        services = {
-            "wireguard": self._clients.wireguard.connected,
-            "discovery": self._clients.discovery.connected,
-            "nat": self._clients.nat.connected,
-        }
-        picture = Picture(world, composition, self._outcome, self.advertised, services, self._problem)
+        problem = self._turn_problem or next(iter(self._device_problems), "")
+        picture = Picture(world, composition, self._outcome, self.advertised, self._services(), problem)
         refused_routes = [refused for refused in picture.refused_routes if not refused.is_waiting]
         for refused, unsaid in self._refusals.new(refused_routes, time.monotonic()):
             self._shell.log.warning(
@@ -213,10 +253,15 @@ class ReconcileLoop:
         self._measurements.show(picture)
         self.pictures.publish(picture)
 
-    async def _tell(self, description: SelfDescription | None, proofs: tuple[PeerProof, ...], now: float) -> None:
-        """Tells discovery who we are and what is proven, if it does not know that already."""
+    async def _tell(self, description: SelfDescription | None, composition: Composition, now: float) -> None:
+        """Tells discovery who we are, what is proven and who is lost, if it does not know that already."""
         if description is None:
             return
-        if self._intent.must_tell(description, proofs, self._peers, now):
-            await self._clients.discovery.set_self(description, proofs)
-            self._intent.told(proofs, now)
+        proofs, lost = composition.proofs, composition.lost
+        if self._intent.must_tell(description, proofs, self._peers, now, lost):
+            await self._clients.discovery.set_self(description, proofs, lost)
+            self._intent.told(proofs, now, lost)
+
+
+def _retries() -> Iterator[float]:
+    return delays(RETRY_S, RETRY_MAX_S, random.random)

@@ -19,6 +19,7 @@ from wgmesh.wireguard.io.identity_store import IdentityStore
 from wgmesh.wireguard.limits import Limits
 from wgmesh.wireguard.pace import same_but_counters
 from wgmesh.wireguard.reconciler import Reconciler, Turn
+from wgmesh.wireguard.silence import SilenceMemory
 
 # Bytes alone wake nobody more often: liveness asks whether they grew in minutes, and in a mesh that comes up each turn
 # of the node looks at all peers. An idle device is looked at more rarely still (pace.py).
@@ -43,6 +44,8 @@ class DeviceController:
         self._reconciler = Reconciler(device, stored.public_key, stored.listen_port, limits)
         self._turn = asyncio.Lock()  # netlink answers of two askers would mix, and turns must not interleave
         self._remarks = Remarks[str](time.monotonic())
+        self._silence = SilenceMemory()
+        self._looked_at: float | None = None
         self._published_at = 0.0
         self.snapshots = SnapshotCell(DeviceSnapshot(0, self._identity()))
         self.changed = asyncio.Event()
@@ -57,6 +60,7 @@ class DeviceController:
                 span.set_attribute("refused_routes", len(outcome.refused_routes))
                 span.set_attribute("peer_failures", len(outcome.peer_failures))
             self._remember(desired)
+            outcome = replace(outcome, device=self._judged(outcome.device))
             self._publish(outcome.device, at_once=True)
         if outcome.actions:
             self.changed.set()
@@ -68,6 +72,18 @@ class DeviceController:
         """Raises InvalidSetting where the mesh's networks would be laid over what the host uses already."""
         async with self._turn:
             await self._reconciler.refuse_to_overlap()
+
+    @property
+    def is_curious(self) -> bool:
+        """Whether the next look is worth more than others, because a peer has to answer."""
+        return self._silence.is_curious(time.time())
+
+    def note_trouble(self, problem: str) -> None:
+        """Publishes that the device could not be looked at, beside what was last seen of it."""
+        last = self.snapshots.value
+        if last.problems != (problem,):
+            trouble = replace(last, revision=last.revision + 1, problems=(problem,), observed_at=self._looked_at)
+            self.snapshots.publish(trouble)
 
     async def preview(self, desired: DesiredDevice) -> DevicePlan:
         """Says what `apply` would do, and why. What it sees of the device is not published, so it starts no turn."""
@@ -86,6 +102,8 @@ class DeviceController:
         A userspace program keeps to the one that it last received on, 15 s longer than the host has it: setting the
         endpoint again is what makes it forget. The kernel checks before it sends.
         """
+        self._silence.note_move(time.time())
+        self.changed.set()  # whether the paths still work is to be seen soon
         async with self._turn:
             try:
                 await self._reconciler.set_endpoints_again(self.snapshots.value.device)
@@ -97,14 +115,22 @@ class DeviceController:
         async with self._turn:
             last = self.snapshots.value.device
             seen = await self._device.observe() if full or last is None else await self._device.refresh(last)
-            self._publish(seen, at_once=False)
+            self._publish(self._judged(seen), at_once=False)
+
+    def _judged(self, device: ObservedDevice | None) -> ObservedDevice | None:
+        """What was seen, with what follows from it and from the looks before."""
+        self._looked_at = time.time()
+        if device is None:
+            return None
+        return replace(device, peers=self._silence.observe(device.peers, self._looked_at))
 
     def _publish(self, device: ObservedDevice | None, *, at_once: bool) -> None:
         last = self.snapshots.value
         identity = self._identity()
-        if last.revision and device == last.device and identity == last.identity:
+        if last.revision and device == last.device and identity == last.identity and not last.problems:
             return
         now = time.monotonic()
+        at_once = at_once or bool(last.problems)
         if not at_once and same_but_counters(device, last.device) and now - self._published_at < COUNTERS_EVERY_S:
             return
         self._published_at = now

@@ -13,7 +13,7 @@ from wgmesh.wireguard.pace import Pace
 
 
 async def watch(controller: DeviceController, log: BoundLogger) -> None:
-    """Runs until cancelled. A look that fails is logged once and leaves the last snapshot standing."""
+    """Runs until cancelled. A look that fails is logged once, and published beside what was last seen."""
     pace = Pace()
     trouble = ""
     while True:
@@ -24,9 +24,11 @@ async def watch(controller: DeviceController, log: BoundLogger) -> None:
             if str(error) != trouble:
                 log.warning("device could not be looked at", reason=str(error))
             trouble = str(error)
+            controller.note_trouble(trouble)
         else:
             trouble = ""
-        delay_s = pace.on_look(time.monotonic(), before, controller.snapshots.value.device)
+        seen = controller.snapshots.value.device
+        delay_s = pace.on_look(time.monotonic(), before, seen, is_curious=controller.is_curious)
         with suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
                 await controller.changed.wait()
