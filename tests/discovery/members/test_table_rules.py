@@ -9,7 +9,7 @@ import pytest
 from wgmesh.core.model import CandidateSource, Endpoint, PeerProof, PublicKey
 from wgmesh.discovery.members.candidates import LAN_FRESH_S, PROOF_FRESH_S, SECOND_HAND_MAX
 from wgmesh.discovery.members.evidence import Evidence
-from wgmesh.discovery.members.record import SILENT_S, PeerFacts, Witness
+from wgmesh.discovery.members.record import TELLABLE_S, PeerFacts, Witness
 from wgmesh.discovery.members.table import PeerTable
 from wgmesh.discovery.outbox import Change
 
@@ -296,10 +296,10 @@ def test_who_comes_and_who_goes_is_to_be_looked_at(table: PeerTable) -> None:
     assert table.take_touched() == {key(2)} and key(2) not in table and table.get(key(2)) is None
 
 
-def test_a_peer_is_looked_at_when_its_first_address_grows_old(table: PeerTable) -> None:
-    assert table.next_expiry(100.0) == 100.0 + SILENT_S
+def test_a_peer_is_looked_at_when_it_is_told_on_no_more_or_its_first_address_grows_old(table: PeerTable) -> None:
+    assert table.next_expiry(100.0) == 100.0 + TELLABLE_S
     table.add_candidate(key(1), at(2), OBSERVED, 150.0)
-    assert table.next_expiry(150.0) == 100.0 + SILENT_S
+    assert table.next_expiry(150.0) == 100.0 + TELLABLE_S
     table.add_candidate(key(1), at(2), LAN, 150.0)
     assert table.next_expiry(150.0) == 150.0 + LAN_FRESH_S
     table.add_candidate(key(1), at(3), LAN, 160.0)

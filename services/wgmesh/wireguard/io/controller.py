@@ -102,10 +102,13 @@ class DeviceController:
         A userspace program keeps to the one that it last received on, 15 s longer than the host has it: setting the
         endpoint again is what makes it forget. The kernel checks before it sends.
         """
-        self._silence.note_move(time.time())
-        self.changed.set()  # whether the paths still work is to be seen soon
         async with self._turn:
             try:
+                known = self.snapshots.value.device
+                if known is not None:  # what has come until now was not yet an answer from the new place
+                    self._publish(self._judged(await self._device.refresh(known)), at_once=False)
+                self._silence.note_move(time.time())
+                self.changed.set()  # whether the paths still work is to be seen soon
                 await self._reconciler.set_endpoints_again(self.snapshots.value.device)
             except MeshError as error:
                 self._log.warning("own addresses not chosen again", reason=str(error))
