@@ -217,4 +217,4 @@ def test_nothing_of_a_start_names_the_mesh_for_good(world: World) -> None:
 
 
 def _is_logged_as_found_by_the_dht(node: MeshNode) -> bool:
-    return any("peer sighted" in line and "layer=dht" in line for line in node.running_process().output().splitlines())
+    return any("peer connected" in line and '"dht"' in line for line in node.running_process().output().splitlines())

@@ -18,6 +18,8 @@ from wgmesh.v1 import node_service_pb2 as node_pb2
 SUSPECT_S = 20.0  # 15 s of silence, and two looks at the device
 IDLE_SUSPECT_S = 75.0  # a probe comes within 36 s, and nobody else sends to an idle peer
 ABLE_S = 10.0
+FIRST_MINUTE_S = 60.0
+FIRST_MINUTE_LINES = 8
 SUSPECT = node_pb2.PeerStatus.STATE_SUSPECT
 
 
@@ -114,3 +116,35 @@ def test_a_peer_that_answers_neither_probe_nor_ping_is_no_suspect_for_that(start
             assert not pinger.ping([target], 0.2)
             seen.add(a.peers()[0].state)
     assert seen == {CONNECTED}
+
+
+def test_the_first_minute_of_a_healthy_mesh_is_a_handful_of_lines_each_worth_reading(fabric: Fabric) -> None:
+    began_at = time.monotonic()
+    a, b = start_nodes(fabric, ["a", "b"])
+    the_peer(a)
+    wait_for(lambda: time.monotonic() - began_at >= FIRST_MINUTE_S, 2 * FIRST_MINUTE_S, "the first minute is over")
+
+    for node, other in ((a, b), (b, a)):
+        lines = node.running_process().output().splitlines()
+        assert len(lines) <= FIRST_MINUTE_LINES, "\n".join(lines)
+        (connected,) = [line for line in lines if "peer connected" in line]
+        assert f"hostname={other.name}" in connected
+        assert f"address={other.wait_until_ready().mesh_ipv4}" in connected
+        assert any("node ready" in line for line in lines)
+
+
+def test_the_log_names_a_peer_when_it_falls_silent_and_when_it_leaves(start_mesh: StartMesh) -> None:
+    a, b, c = start_mesh("a b c", "--no-stun", "--no-dht")
+    address = c.wait_until_ready().mesh_ipv4
+    b.host.set_link(up=False)
+    c.running_process().stop()
+
+    def said(event: str, who: str) -> list[str]:
+        return [
+            line for line in a.running_process().output().splitlines() if event in line and f"hostname={who}" in line
+        ]
+
+    wait_for(lambda: said("peer left", "c"), PATIENCE_S, "a says that c has left")
+    assert f"address={address}" in said("peer left", "c")[0]
+    wait_for(lambda: said("peer suspect", "b"), promised(IDLE_SUSPECT_S), "a says that b is silent")
+    assert len(said("peer connected", "b")) == len(said("peer suspect", "b")) == 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from wgmesh.core.model import Endpoint, PublicKey
+from wgmesh.core.model import Endpoint, IPAddress, PublicKey
 from wgmesh.discovery.dht import DhtRequest
 
 # How events and status name the ways of finding.
@@ -32,10 +32,12 @@ class PeerSighted:
 
 @dataclass(frozen=True, slots=True)
 class PeerLeft:
-    """A peer was removed, and why."""
+    """A peer was removed, and why. `hostname` and `mesh_ipv4` are for the log."""
 
     public_key: PublicKey
     reason: str
+    hostname: str = field(default="", compare=False)
+    mesh_ipv4: IPAddress | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 from wgmesh.client.discovery import DiscoveryClient
-from wgmesh.core.model import NatReport, PathsSnapshot, PeersSnapshot, PublicKey
+from wgmesh.core.model import Endpoint, Mapping, NatReport, PathsSnapshot, PeersSnapshot, PublicKey
+from wgmesh.core.steady import Steady
 from wgmesh.nat.io.instruments import PathInstruments, rtt_histogram
 from wgmesh.nat.io.probe_client import ProbeClient
 from wgmesh.nat.io.probe_server import ProbeServer
@@ -19,6 +21,11 @@ from wgmesh.runtime import telemetry
 from wgmesh.runtime.service import Shell
 from wgmesh.runtime.snapshots import SnapshotCell
 from wgmesh.v1.nat_service_pb2_grpc import add_NatServiceServicer_to_server
+
+VERDICT_SETTLE_S = 5.0  # a server that lost four requests answers 7.5 s later than the other, mostly both at once
+VERDICT_GAP_S = 60.0  # one round of questions
+
+Verdict = tuple[Mapping, Endpoint | None]
 
 
 async def main(shell: Shell, settings: NatSettings) -> None:
@@ -44,6 +51,9 @@ class Reach:
         self._log = shell.log
         self._table = PathTable()
         self.snapshots = SnapshotCell(self._table.published)
+        none_yet: Verdict = (self._table.published.report.mapping, None)
+        self._verdict = Steady(none_yet, VERDICT_SETTLE_S, VERDICT_GAP_S)
+        self._report_changed = asyncio.Event()
         self._instruments = PathInstruments(
             telemetry.meter("wgmesh.nat"),
             telemetry.tracer("wgmesh.nat"),
@@ -68,6 +78,7 @@ class Reach:
                 tasks.create_task(self._client.run())
                 if self._stun is not None:
                     tasks.create_task(self._stun.run())
+                    tasks.create_task(self._say_verdicts())
                 async for snapshot in discovery.watch_peers():
                     self._on_peers(snapshot)
         finally:
@@ -97,13 +108,23 @@ class Reach:
         self._publish(self._table.unanswered(key))
 
     def _on_report(self, report: NatReport) -> None:
-        before = self._table.published.report
-        if (report.mapping, report.external_endpoint) != (before.mapping, before.external_endpoint):
-            seen = [str(sighting.endpoint) for sighting in report.sightings]
-            self._log.info(
-                "nat report changed", mapping=report.mapping, endpoint=str(report.external_endpoint or ""), seen=seen
-            )
+        self._verdict.note((report.mapping, report.external_endpoint), time.monotonic())
+        self._report_changed.set()
         self._publish(self._table.set_report(report))
+
+    async def _say_verdicts(self) -> None:
+        """Says how the world sees this host once that is settled: servers answer one by one, and may differ."""
+        while True:
+            due_at = self._verdict.due_at()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if due_at is None else max(0.0, due_at - time.monotonic())):
+                    await self._report_changed.wait()
+            self._report_changed.clear()
+            if self._verdict.take(time.monotonic()) is not None:
+                report = self._table.published.report
+                seen = [str(sighting.endpoint) for sighting in report.sightings]
+                endpoint = str(report.external_endpoint or "")
+                self._log.info("nat report changed", mapping=report.mapping, endpoint=endpoint, seen=seen)
 
     def _publish(self, snapshot: PathsSnapshot | None) -> None:
         if snapshot is not None:

@@ -21,9 +21,9 @@ Event = MutableMapping[str, Any]
 Processor = Callable[[Any, str, Event], Event]
 
 # Peers come and go, and who knows the secret can make that happen without end. Two kinds of line follow each other then
-# (a peer comes, it leaves), beside a warning or two. After a quarter of a minute that is less than a line a second.
+# (a peer comes, it leaves), beside a warning or two.
 EQUAL_LINES_AT_ONCE = 5  # all peers of a small mesh are found
-EQUAL_LINES_EVERY_S = 10.0
+EQUAL_LINES_EVERY_S = 60.0  # as often as anybody wants to read the same again
 MAX_LIMITED_EVENTS = 256  # event names are literals in our code, so this is far above what exists
 REPEAT_KEY = "_repeat_key"  # what tells repeats when the event's own text does not; never printed
 MAX_VALUE_CHARS = 2000  # a value from the network must not make a line without end

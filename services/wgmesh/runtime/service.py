@@ -65,7 +65,7 @@ class Shell:
                 await servers.enter_async_context(server)
             self.is_ready = True
             self._on_ready()
-            self.log.info("service ready")
+            self.log.debug("service ready")
             yield
 
 

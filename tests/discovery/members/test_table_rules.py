@@ -325,7 +325,7 @@ def test_an_address_grows_old_and_that_is_news(table: PeerTable) -> None:
     assert table.expire(119.0) == ((), Change.NOTHING) and table.take_touched() == frozenset()
     assert table.expire(120.0) == ((), Change.CONTENT) and table.take_touched() == {key(1)}
     assert [each.endpoint for each in table.peers(120.0)[0].candidates] == [at(1)]
-    assert table.next_expiry(120.0) == 700.0
+    assert table.next_expiry(120.0) == 100.0 + TELLABLE_S
 
 
 def test_a_look_at_which_nothing_is_old_is_no_news_and_the_next_one_is_planned(table: PeerTable) -> None:

@@ -53,7 +53,7 @@ def run(role: str, directory: Path, metrics_address: str = "", otlp_endpoint: st
 
 
 def _runtime(service: str, directory: Path) -> RuntimeSettings:
-    return RuntimeSettings(service, "wg0", directory, log_format="json")
+    return RuntimeSettings(service, "wg0", directory, log_format="json", log_level="debug")
 
 
 if __name__ == "__main__":

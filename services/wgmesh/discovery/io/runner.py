@@ -215,11 +215,13 @@ class DiscoveryRunner:
             case PeerSighted(key, layer):
                 self._departed.discard(key)
                 self._core.set_traceparent(key, self._instruments.begin_trace(key, layer))
-                self._log.info("peer sighted", peer=key.short, layer=layer)
-            case PeerLeft(key, reason):
+                self._log.debug("peer sighted", peer=key.short, layer=layer)
+            case PeerLeft(key, reason, hostname, mesh_ipv4):
                 if reason not in (Departure.SILENT, Departure.DISPLACED):
                     self._departed.add(key)
-                self._log.info("peer left", peer=key.short, reason=str(reason))
+                self._log.info(
+                    "peer left", peer=key.short, hostname=hostname, address=str(mesh_ipv4 or ""), reason=str(reason)
+                )
             case PeerDisplaced():
                 self._warn_of_inventions()
             case ProbeAnswered() | ProbeFailed():

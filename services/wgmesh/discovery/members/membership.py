@@ -325,7 +325,7 @@ class Membership:
         self.refreshes.drop(key)
         self.pending_goodbyes.clear(key)
         if record.is_verified:
-            self._outbox.report(PeerLeft(key, reason))
+            self._outbox.report(PeerLeft(key, reason, record.facts.hostname, record.facts.mesh_ipv4))
         self._outbox.note(Change.CONTENT, now)
 
     def _note_displaced(self, now: float) -> None:
@@ -334,7 +334,9 @@ class Membership:
             self.refreshes.drop(record.key)
             self.pending_goodbyes.clear(record.key)
             key, is_peer = record.key, record.is_verified
-            self._outbox.report(PeerLeft(key, Departure.DISPLACED) if is_peer else PeerDisplaced(key))
+            facts = record.facts
+            left = PeerLeft(key, Departure.DISPLACED, facts.hostname, facts.mesh_ipv4)
+            self._outbox.report(left if is_peer else PeerDisplaced(key))
             self._outbox.note(Change.CONTENT, now)
 
     def _learn_second_hand(self, known: KnownPeer, method: str, now: float, informant: Payer, is_reached: bool) -> None:

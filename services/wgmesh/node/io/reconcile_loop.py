@@ -28,9 +28,11 @@ from wgmesh.node.forecast import Forecast
 from wgmesh.node.health import Health, HealthMemory, Needs
 from wgmesh.node.io.join_traces import JoinTraces
 from wgmesh.node.io.measurements import Measurements
+from wgmesh.node.journal import Journal
 from wgmesh.node.last_applied import QUIET_TURN_S, LastApplied
 from wgmesh.node.settings import NodeSettings
 from wgmesh.node.status import Picture
+from wgmesh.runtime.log_lines import REPEAT_KEY
 from wgmesh.runtime.remarks import Remarks
 from wgmesh.runtime.service import Shell
 from wgmesh.runtime.snapshots import SnapshotCell
@@ -70,6 +72,8 @@ class ReconcileLoop:
         self._device_looked_at: float | None = None
         self._health = HealthMemory(started_at)
         self._retries = _retries()
+        self._journal = Journal(time.monotonic())
+        self._is_up = False
         self._failures = Remarks[str](time.monotonic())
         self._refusals = Remarks[RefusedRoute](time.monotonic())
         self._journeys = JoinTraces()
@@ -151,7 +155,6 @@ class ReconcileLoop:
         async for snapshot in self._clients.wireguard.watch_device():
             if self._composer is None:
                 self._composer = Composer(self._settings, snapshot.identity.public_key)
-                self._shell.log.info("identity known", public_key=snapshot.identity.public_key.text)
             self._world = World(snapshot.identity, snapshot.device)
             self._device_problems = snapshot.problems
             if snapshot.problems:
@@ -204,6 +207,7 @@ class ReconcileLoop:
         now = time.time()
         composition = composer.compose(world, now)
         self._journeys.follow(world.peers.peers, composition.verdicts)
+        self._say_peers(world, composition)
         self._turn_problem = ""
         if self._intent.must_apply(composition.device, world.device, now):
             try:
@@ -224,6 +228,22 @@ class ReconcileLoop:
             self._retries = _retries()
         for problem, unsaid in self._failures.new(problems, time.monotonic()):
             self._shell.log.warning("turn failed", reason=problem, others=unsaid)
+
+    def _say_peers(self, world: World, composition: Composition) -> None:
+        peers = {peer.public_key: peer for peer in world.peers.peers}
+        for remark in self._journal.remarks(peers, composition.verdicts, time.monotonic()):
+            key, whom = remark.peer.public_key.short, remark.peer
+            once = {REPEAT_KEY: f"peer {key}"}  # the journal has its own rate
+            address = str(whom.mesh_ipv4)
+            if remark.is_connected:
+                layers = list(whom.discovery_methods)
+                self._shell.log.info(
+                    "peer connected", peer=key, hostname=whom.hostname, address=address, layers=layers, **once
+                )
+            else:
+                self._shell.log.info(
+                    "peer suspect", peer=key, hostname=whom.hostname, address=address, reason=remark.reason, **once
+                )
 
     async def _apply(self, composition: Composition, now: float) -> ObservedDevice | None:
         with self._journeys.context(composition.device.peers):
@@ -249,6 +269,15 @@ class ReconcileLoop:
                 peer=refused.public_key.short,
                 reason=refused.reason,
                 others=unsaid,
+            )
+        if not self._is_up and world.device is not None and not problem:
+            self._is_up = True
+            own = composition.addresses
+            self._shell.log.info(
+                "node ready",
+                public_key=world.identity.public_key.text,
+                address=str(own.ipv4),
+                port=world.device.listen_port,
             )
         self._measurements.show(picture)
         self.pictures.publish(picture)

@@ -155,7 +155,7 @@ class Loop:
             self._ignore(child.pipe)  # the other end is closed: the pidfd will say the rest
             return
         if message.is_ready:
-            self._log.info("child ready", child=child.name, pid=child.pid)
+            self._log.debug("child ready", child=child.name, pid=child.pid)
             self._ignore(child.pipe)  # from now on it is read at each look: a heartbeat alone need wake nobody
             self._heartbeats.watch(child.name)
             self._supervision.report(child.name, Input.READY, time.monotonic())
