@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hmac
 import ipaddress
 
 from support.vectors import load_vectors
@@ -64,3 +65,12 @@ def test_the_private_dht_has_a_key_of_its_own() -> None:
     assert keys.private_dht_key not in others
     assert keys.private_dht_key != derive(Secret("wgmesh-envelope-compatibility-secre2")).private_dht_key
     assert keys.private_dht_key.hex() not in repr(keys) and repr(keys.private_dht_key) not in repr(keys)
+
+
+def test_the_ipv6_group_is_a_transient_one_of_this_link_that_nobody_assigns() -> None:
+    secret = b"wgmesh-envelope-compatibility-secret"
+    extracted = hmac.digest(bytes(32), secret, "sha256")
+    tail = hmac.digest(extracted, b"wgmesh-mcast-ipv6-v1\x01", "sha256")[:4]
+    group = derive(Secret(secret.decode())).multicast_group6
+    assert group.packed == bytes.fromhex("ff12") + bytes(10) + bytes([tail[0] | 0x80]) + tail[1:]
+    assert group != derive(Secret("another-secret-of-another-mesh")).multicast_group6

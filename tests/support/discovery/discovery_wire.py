@@ -45,7 +45,7 @@ from wgmesh.discovery.settings import DiscoverySettings
 SECRET = Secret("wgmesh-envelope-compatibility-secret")
 KEYS = derive(SECRET)
 START = 1_800_000_000.0
-LAN_CHANNEL = "lan:eth0"
+LAN_CHANNEL, LAN_CHANNEL6 = "lan:eth0", "lan6:eth0"
 
 
 class Swarm:
@@ -94,6 +94,8 @@ class Node:
     events: list[Event] = field(default_factory=list)
     sent: list[Transmit] = field(default_factory=list)
     skew_s: float = 0.0
+    other_host: str = ""
+    """A second address, of the other family."""
 
     @property
     def key(self) -> PublicKey:
@@ -102,6 +104,14 @@ class Node:
     @property
     def address(self) -> Endpoint:
         return Endpoint.of(self.host, self.port)
+
+    @property
+    def addresses(self) -> list[Endpoint]:
+        return [Endpoint.of(host, self.port) for host in (self.host, self.other_host) if host]
+
+    def address_beside(self, to: Endpoint) -> Endpoint:
+        """Where it speaks from to an address."""
+        return next((each for each in self.addresses if each.host.version == to.host.version), self.address)
 
     def peers(self) -> dict[PublicKey, Peer]:
         return {peer.public_key: peer for peer in self.core.snapshot().peers}
@@ -144,8 +154,9 @@ class Wire:
         private_dht: bool = False,
         skew_s: float = 0.0,
         life: int = 0,
+        other_host: str = "",
     ) -> Node:
-        """Starts a node whose clock is ahead by `skew_s`.
+        """Starts a node whose clock is ahead by `skew_s`. `other_host` is its IPv6 address, in a /64.
 
         `number` makes its key; without it every address has its own. `port` is its exchange port. A process that starts
         again has another `life`, which makes its chances.
@@ -165,12 +176,13 @@ class Wire:
             private_dht=("192.0.2.250:1",) if private_dht else (),
         )
         core = DiscoveryCore(settings, Randomness(rng.randbytes, rng.random), rng.randbytes(8))
-        node = Node(core, describe(number), host, port, skew_s=skew_s)
+        node = Node(core, describe(number), host, port, skew_s=skew_s, other_host=other_host)
         now = self.now + skew_s
         self.nodes[host if port == KEYS.gossip_port else str(node.address)] = node
         core.set_exchange_port(port, now)
         address = ipaddress.ip_interface(interface or f"{host}/24")
-        core.set_interfaces([LanInterface("eth0", 2, (address,))], now)
+        others = (ipaddress.ip_interface(f"{other_host}/64"),) if other_host else ()
+        core.set_interfaces([LanInterface("eth0", 2, (address, *others))], now)
         if set_self:
             core.set_self(node.description, (), now)
         self.settle()
@@ -238,10 +250,10 @@ class Wire:
         for node in tuple(self.nodes.values()):
             now = self.now + node.skew_s
             if transmit.channel:
-                source = Endpoint.of(sender.host, KEYS.lan_port)
-                node.core.handle_datagram(transmit.data, source, now, transmit.channel)
-            elif transmit.to == node.address:
-                node.core.handle_datagram(transmit.data, sender.address, now)
+                host = f"fe80::{sender.key.raw[0]:x}" if transmit.channel == LAN_CHANNEL6 else sender.host
+                node.core.handle_datagram(transmit.data, Endpoint.of(host, KEYS.lan_port), now, transmit.channel)
+            elif transmit.to in node.addresses:
+                node.core.handle_datagram(transmit.data, sender.address_beside(transmit.to), now)
             elif transmit.to == Endpoint(node.description.mesh_ipv4, node.port):
                 source = Endpoint(sender.description.mesh_ipv4, sender.port)
                 node.core.handle_datagram(transmit.data, source, now)

@@ -73,9 +73,10 @@ class LanLayer(Layer):
         return self._echoes.due_at(now)
 
     def leave(self, now: float) -> None:
-        """Neighbours that have heard us may not have reached us yet."""
+        """Neighbours that have heard us may not have reached us yet. By IPv6 nobody could tell whose goodbye it is."""
         for channel in self._schedule.channels:
-            self._send(self._announcer.goodbye(now), channel)
+            if channel.source.version == 4:
+                self._send(self._announcer.goodbye(now), channel)
 
     def note_echo(self, channel: str) -> None:
         """Takes it that our own announcement has come back: nothing on this host keeps them out."""
