@@ -161,7 +161,7 @@ def test_a_name_that_another_user_has_taken_holds_up_nobody_and_is_not_believed(
         (base / "host-run").mkdir()
         places = HostPlaces(base / "host-run", beside=tuple(beside(holder.pid)))
         with Supervised(base, places=places) as node:
-            taken = node.wait_for("interface name taken")
+            taken = node.wait_for("interface name not held")
             assert set(node.wait_until_ready()) == SERVICES
             assert asked(holder.pid) is None
             # without a name that is ours, the lock in the run directory still refuses a second start

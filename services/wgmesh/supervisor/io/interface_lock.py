@@ -49,7 +49,7 @@ class Answers:
 
 @contextmanager
 def held(interface: str) -> Iterator[Answers | None]:
-    """Holds the name of an interface. Gives None where another user has taken it, who thereby holds up nobody.
+    """Holds the name of an interface. Gives None where it cannot: another user who has taken it holds up nobody.
 
     Raises AlreadyRunning, with the pid of the holder, if root or our own user holds it.
     """
@@ -58,24 +58,27 @@ def held(interface: str) -> Iterator[Answers | None]:
         try:
             listener.bind(address_of(interface))
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            _refuse_beside(_holder(interface), interface)
+            found = _holder(interface) if error.errno == errno.EADDRINUSE else None
+            if found is not None and found.is_trusted:
+                raise AlreadyRunning(_refusal(interface, found.pid)) from None
+            _tell(found, error)
             yield None
             return
         listener.listen(BACKLOG)
         yield Answers(listener)
 
 
-def _refuse_beside(found: Holder | None, interface: str) -> None:
-    if found is not None and found.is_trusted:
-        pid = f"pid {found.pid}" if found.pid else "in another container"
-        raise AlreadyRunning(f"wgmesh already runs on {interface} ({pid}). Stop it first, or choose another interface.")
+def _refusal(interface: str, pid: int) -> str:
+    where = f"pid {pid}" if pid else "in another container"
+    return f"wgmesh already runs on {interface} ({where}). Stop it first, or choose another interface."
+
+
+def _tell(found: Holder | None, error: OSError) -> None:
     log = logs.logger()
     log.warning(
-        "interface name taken",
+        "interface name not held",
+        reason=error.strerror,
         **({"pid": found.pid, "user": found.uid} if found else {}),
-        reason="another user holds it, so commands cannot tell a restart from an end",
     )
 
 
