@@ -96,5 +96,37 @@ def test_a_name_server_that_never_answers_delays_nothing(fabric: Fabric) -> None
     nodes[0].running_process().stop()  # raises if it does not end in time
 
 
+def test_a_state_directory_that_vanishes_costs_no_tunnel_and_no_repair_and_is_shown_until_it_is_back(
+    fabric: Fabric,
+) -> None:
+    a, b = start_nodes(fabric, ["a", "b"], "--no-stun", "--no-dht")
+    kept = a.host.state_dir.with_name("kept")
+    a.host.state_dir.rename(kept)
+
+    wait_for(lambda: "state-not-kept" in a.cli("status").stdout, 2 * PATIENCE_S, "status warns")
+    a.host.ip("link", "del", "wg0")
+    wait_for_full_mesh([a, b])
+    assert a.cli("status").returncode == 0
+
+    kept.rename(a.host.state_dir)
+    wait_for(lambda: "state-not-kept" not in a.cli("status").stdout, 2 * PATIENCE_S, "the warning ends")
+
+
+def test_a_state_directory_that_becomes_read_only_costs_no_tunnel_and_no_repair(fabric: Fabric) -> None:
+    secret = new_secret()
+    a, b = (MeshNode(host, secret, "--no-stun", "--no-dht") for host in fabric.add_hosts(["a", "b"]))
+    with small_disk(a.host.state_dir):
+        for node in (a, b):
+            node.start()
+        wait_for_full_mesh([a, b])
+        subprocess.run(["mount", "-o", "remount,ro", str(a.host.state_dir)], check=True)
+        wait_for(lambda: "read-only" in a.cli("status").stdout, 2 * PATIENCE_S, "status warns")
+        a.host.ip("link", "del", "wg0")
+        wait_for_full_mesh([a, b])
+        subprocess.run(["mount", "-o", "remount,rw", str(a.host.state_dir)], check=True)
+        wait_for(lambda: "state-not-kept" not in a.cli("status").stdout, 2 * PATIENCE_S, "the warning ends")
+        a.running_process().stop()
+
+
 def _mentions(path: Path, key: bytes) -> bool:
     return b64encode(key).decode() in path.read_text()

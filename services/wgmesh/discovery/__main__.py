@@ -48,6 +48,7 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
             work = [
                 tasks.create_task(follow_links(settings.interface, runner.set_links, runner.set_links_unknown)),
                 tasks.create_task(runner.keep_cache(store)),
+                tasks.create_task(runner.watch_storage(settings.state_dir)),
                 tasks.create_task(static.run()),
                 tasks.create_task(stun.run()),
                 tasks.create_task(agreement.run(runner.set_pair_keys)),

@@ -147,6 +147,11 @@ class DiscoveryCore:
         if self._health.set(name, state, detail):
             self._note_news(now)
 
+    def set_storage_problem(self, problem: str, now: float) -> None:
+        """Sets what keeps this node from keeping its files, as one sentence for the operator; empty if nothing does."""
+        self._diagnosis.storage_problem = problem
+        self._note_input(now)
+
     def set_stun_servers(self, endpoints: Sequence[Endpoint], now: float) -> None:
         """Sets whom to ask where the outside sees the exchange socket."""
         self._mapping.set_servers(endpoints, now)

@@ -73,3 +73,26 @@ def test_a_state_directory_that_cannot_be_written_names_the_flag(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(PermissionDenied, match="--state-dir"):
         IdentityStore(tmp_path / "file", "wg0").save(IdentityStore(tmp_path, "wg0").load_or_create())
+
+
+def test_an_identity_whose_directory_was_taken_away_is_put_back_where_there_is_one_again(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    store = IdentityStore(directory, "wg0")
+    identity = store.load_or_create()
+    directory.rename(tmp_path / "gone")
+    (tmp_path / "state").mkdir()
+
+    store.put_back()
+
+    assert IdentityStore(directory, "wg0").load_or_create().private_key == identity.private_key
+
+
+def test_an_identity_that_the_operator_has_removed_is_not_put_back(tmp_path: Path) -> None:
+    store = IdentityStore(tmp_path, "wg0")
+    store.load_or_create()
+    (tmp_path / "wg0.json").unlink()
+
+    store.put_back()
+
+    assert not (tmp_path / "wg0.json").exists()

@@ -42,6 +42,8 @@ class Diagnosis:
         self._sealed_count = sealed_count
         self.key_use = KeyUse()
         self._looked_at = NEVER
+        self.storage_problem = ""
+        """What keeps the state directory from taking files, as one sentence."""
         self.notices: tuple[Notice, ...] = ()
 
     def note(self, message: Message, now: float) -> None:
@@ -88,6 +90,8 @@ class Diagnosis:
             found.append(Notice("clock-skew", sentence))
         if late := self._names(self._clock_skew.peers_off(now)):
             found.append(Notice("peer-clock-skew", f"{late}: the clock there is wrong; set it, for example with NTP."))
+        if self.storage_problem:
+            found.append(Notice("state-not-kept", self.storage_problem))
         if sentence := self.key_use.sentence():
             found.append(Notice("key-use", sentence))
         return found

@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 
 from wgmesh.core.errors import NotFound, NotReady
 from wgmesh.core.keys.possession import Agreement
@@ -38,6 +39,7 @@ from wgmesh.discovery.settings import DiscoverySettings
 from wgmesh.runtime.datagram import DatagramDriver
 from wgmesh.runtime.logs import BoundLogger
 from wgmesh.runtime.snapshots import SnapshotCell
+from wgmesh.runtime.storage import CHECK_S, storage_problem
 from wgmesh.runtime.udp_sockets import open_exchange_socket
 
 BOOT_BYTES = 8
@@ -113,6 +115,23 @@ class DiscoveryRunner:
         """Sets what is announced, what the data path proves, and whose tunnels do not answer any more."""
         self._core.set_self(description, proofs, self._driver.now(), lost)
         self._pump()
+
+    async def watch_storage(self, directory: Path) -> None:
+        """Looks now and then whether the directory can take what is to be kept, until cancelled."""
+        told = ""
+        while True:
+            problem = await asyncio.to_thread(storage_problem, directory)
+            if problem != told:
+                sentence = (
+                    f"{directory} {problem}: what is to be known after a restart is not kept there. Tunnels go on; "
+                    "make the directory usable again."
+                )
+                if problem:
+                    self._log.warning("state not kept", path=str(directory), reason=problem)
+                self._core.set_storage_problem(sentence if problem else "", self._driver.now())
+                self._pump()
+            told = problem
+            await asyncio.sleep(CHECK_S)
 
     def set_pair_keys(self, agreements: Sequence[Agreement]) -> None:
         """Takes the keys that were agreed with peers."""

@@ -45,6 +45,7 @@ class DeviceController:
         self._turn = asyncio.Lock()  # netlink answers of two askers would mix, and turns must not interleave
         self._remarks = Remarks[str](time.monotonic())
         self._silence = SilenceMemory()
+        self._unstored = ""
         self._looked_at: float | None = None
         self._published_at = 0.0
         self.snapshots = SnapshotCell(DeviceSnapshot(0, self._identity()))
@@ -119,6 +120,18 @@ class DeviceController:
             last = self.snapshots.value.device
             seen = await self._device.observe() if full or last is None else await self._device.refresh(last)
             self._publish(self._judged(seen), at_once=False)
+        if full:
+            self._put_identity_back()
+
+    def _put_identity_back(self) -> None:
+        try:
+            self._store.put_back()
+        except PermissionDenied as error:
+            if str(error) != self._unstored:
+                self._log.warning("identity not stored", reason=str(error))
+            self._unstored = str(error)
+        else:
+            self._unstored = ""
 
     def _judged(self, device: ObservedDevice | None) -> ObservedDevice | None:
         """What was seen, with what follows from it and from the looks before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class IdentityStore:
     def __init__(self, state_dir: Path, interface: str) -> None:
         self._path = state_dir / f"{interface}.json"
         self._saved: StoredIdentity | None = None
+        self._place: tuple[int, int] | None = None  # the directory that it was last in
 
     def load_or_create(self) -> StoredIdentity:
         """Returns the stored identity, or a new one that is stored already.
@@ -29,6 +31,7 @@ class IdentityStore:
             self.save(StoredIdentity(PrivateKey(secrets.token_bytes(KEY_BYTES))))
         else:
             self._saved = decode_identity(data, str(self._path))
+            self._place = _place_of(self._path.parent)
         assert self._saved is not None
         return self._saved
 
@@ -44,6 +47,21 @@ class IdentityStore:
                 f"Could not write the identity to {self._path}: {error.strerror}. Choose a writable --state-dir."
             ) from None
         self._saved = identity
+        self._place = _place_of(self._path.parent)
+
+    def put_back(self) -> None:
+        """Stores the identity again where the whole directory has gone: the next life would be somebody else.
+
+        A file that was taken out of a directory that stays is what an operator does who wants another identity. Raises
+        PermissionDenied.
+        """
+        if self._saved is None or self._place == _place_of(self._path.parent) or os.path.lexists(self._path):
+            return
+        identity, self._saved = self._saved, None
+        try:
+            self.save(identity)
+        finally:
+            self._saved = identity
 
     def _read(self) -> bytes | None:
         try:
@@ -57,3 +75,12 @@ class IdentityStore:
                 f"The identity {self._path} cannot be read: {error.problem}. Restore it from a backup,"
                 " or move it away to start with a new identity, which the other nodes see as a new peer."
             ) from None
+
+
+def _place_of(directory: Path) -> tuple[int, int] | None:
+    """Which directory it is, by device and inode; None where there is none."""
+    try:
+        status = directory.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
