@@ -60,6 +60,7 @@ ALICE = Peer(
 LIMITS = Limits((KEYS.default_ipv4_network, KEYS.ipv6_network), PRIVATE_NETWORKS, listen_port=51820, mtu=1420)
 
 Kind = device_pb2.PlannedAction
+ABLE = node_pb2.Health.STATE_DEGRADED  # there is no nat service beside this one
 
 
 @dataclass
@@ -188,6 +189,73 @@ async def test_without_the_wireguard_service_there_is_no_plan(tmp_path: Path) ->
         await node.stop_wireguard()
         with pytest.raises(NotReady, match="wireguard process of this node does not answer"):
             await node.plan()
+
+
+async def test_a_device_that_cannot_be_changed_is_the_first_thing_shown_and_newcomers_are_shown_too(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as node:
+        assert (await look(tmp_path)).health.state == ABLE
+        node.device.faults = lambda action: PermissionDenied("No CAP_NET_ADMIN.")
+        node.device.mtu = 1300
+        await node.controller.look(full=True)
+        node.discovery.peers.publish(replace(node.discovery.peers.value, peers=(ALICE,)))
+        failing = await look_until(tmp_path, node_pb2.Health.STATE_FAILING, peers=1)
+        node.device.faults = lambda action: None
+        healed = await look_until(tmp_path, ABLE, peers=1)
+
+    assert failing.health.reason == "No CAP_NET_ADMIN."
+    assert failing.health.advice
+    (newcomer,) = failing.peers
+    assert newcomer.hostname == "alice"
+    assert newcomer.state == node_pb2.PeerStatus.STATE_CONNECTING
+    assert "No CAP_NET_ADMIN." in newcomer.reason
+    assert "nat process" in healed.health.reason
+
+
+async def test_a_device_that_cannot_be_looked_at_makes_the_node_fail_at_once_with_the_age_of_what_is_shown(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as node:
+        await node.controller.look(full=True)
+        node.controller.note_trouble("The key is another.")
+        failing = await look_until(tmp_path, node_pb2.Health.STATE_FAILING)
+        await node.controller.look(full=True)
+        await look_until(tmp_path, ABLE)
+
+    assert failing.health.reason == "The key is another."
+    assert failing.health.HasField("look_time")
+
+
+async def test_without_its_wireguard_process_the_node_fails_and_without_discovery_it_is_degraded(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as node:
+        await node.stop_discovery()
+        degraded = await look_until(tmp_path, node_pb2.Health.STATE_DEGRADED)
+        await node.stop_wireguard()
+        failing = await look_until(tmp_path, node_pb2.Health.STATE_FAILING)
+
+    assert "discovery process" in degraded.health.reason
+    assert "wireguard process" in failing.health.reason
+
+
+async def look(directory: Path) -> node_pb2.ListPeersResponse:
+    """Asks as `wgmesh peers list` does."""
+
+    def ask() -> node_pb2.ListPeersResponse:
+        with NodeClient(socket_path(directory, "node", CONTROL)) as connection:
+            return connection.look_at_peers()
+
+    return await asyncio.to_thread(ask)
+
+
+async def look_until(directory: Path, state: int, peers: int = 0) -> node_pb2.ListPeersResponse:
+    """Asks until the node is as able as that and shows so many peers."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (seen := await look(directory)).health.state != state or len(seen.peers) != peers:
+            await asyncio.sleep(POLL_S)
+    return seen
 
 
 @pytest.mark.parametrize("patience_s", [2.5, 7.5])

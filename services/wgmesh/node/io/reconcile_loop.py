@@ -208,18 +208,20 @@ class ReconcileLoop:
         composition = composer.compose(world, now)
         self._journeys.follow(world.peers.peers, composition.verdicts)
         self._say_peers(world, composition)
-        self._turn_problem = ""
+        problem = ""
         if self._intent.must_apply(composition.device, world.device, now):
             try:
                 world = replace(world, device=await self._apply(composition, now))
             except MeshError as error:
-                self._turn_problem = str(error)
+                problem = str(error)
+        self._turn_problem = problem  # what went wrong last holds until the next try has ended
         self._publish(world, composition)
-        self._discovery_problem = ""
+        problem = ""
         try:
             await self._tell(composer.describe(world, composition.addresses, self.advertised), composition, now)
         except MeshError as error:
-            self._discovery_problem = str(error)
+            problem = str(error)
+        self._discovery_problem = problem
         self._note_problems()
 
     def _note_problems(self) -> None:
