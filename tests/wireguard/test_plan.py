@@ -186,3 +186,14 @@ def test_a_peer_that_is_to_start_left_out_is_left_out_beside_others_that_are_not
     left_out = replace(desired_peer(1), only_if_connected=True)
     present = observed_device(observed_peer(1, "10.77.1.1/32"), observed_peer(2, "10.77.1.2/32"))
     assert plan(desired_device(left_out, desired_peer(2)), present, NOW) == (RemovePeer(key(1)),)
+
+
+def test_an_endpoint_that_is_dead_gives_way_although_a_handshake_proves_it_and_only_that_one() -> None:
+    wanted = replace(desired_peer(1, endpoint=str(THERE)), dead_endpoint=HERE)
+
+    def endpoints(current: Endpoint) -> list[Endpoint | None]:
+        live = observed_device(observed_peer(1, "10.77.1.1/32", endpoint=current, at=NOW - 60))
+        return [step.endpoint for step in plan(desired_device(wanted), live, NOW) if isinstance(step, SetPeer)]
+
+    assert endpoints(HERE) == [THERE]
+    assert endpoints(Endpoint.parse("192.0.2.77:1")) == []  # it has roamed meanwhile

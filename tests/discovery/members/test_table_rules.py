@@ -385,3 +385,14 @@ def at(number: int) -> Endpoint:
 
 def expired(table: PeerTable, now: float) -> tuple[PublicKey, ...]:
     return tuple(record.key for record in table.expire(now)[0])
+
+
+def test_a_lost_peer_that_speaks_is_told_on_only_when_it_is_lost_no_more(table: PeerTable) -> None:
+    table.hear(key(1), FACTS, [], "exchange", 100.0, Evidence.POSSESSION)
+    table.set_lost({key(1)}, 101.0)
+    table.hear(key(1), FACTS, [], "exchange", 102.0, Evidence.POSSESSION)
+    assert key(1) not in table.vouched and key(1) not in table.rotation.first(8)
+
+    table.set_lost(frozenset(), 103.0)
+
+    assert key(1) in table.vouched and key(1) in table.rotation.first(8)

@@ -62,7 +62,7 @@ class GossipLayer(Layer):
         turn = self._rounds.due(now, reachable, self._view())
         if turn is None:
             return
-        news = [record for key in turn.news if key in table.vouched and (record := table.get(key)) is not None]
+        news = [record for key in turn.news if (record := table.get(key)) is not None]
         for key in turn.peers:
             record = table.get(key)
             if record is not None:
