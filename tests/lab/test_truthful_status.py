@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from support.lab import metrics_page
 from support.lab.meshes import CONNECTED, StartMesh, start_nodes, the_peer
 from support.promises import promised
 from support.waiting import PATIENCE_S
@@ -61,6 +62,20 @@ def test_a_node_that_can_change_its_device_no_more_says_so_first_and_with_its_ex
 
     wait_for(lambda: health_line(a) == (exits.OK, "Health: ok"), PATIENCE_S, "a is able again")
     wait_for(lambda: all(peer.state == CONNECTED for peer in a.peers()), PATIENCE_S, "and has both peers")
+
+
+def test_health_and_every_state_of_a_peer_are_on_the_metrics_page_from_the_start(fabric: Fabric) -> None:
+    node = MeshNode(fabric.add_host("a"), new_secret(), "--no-stun", "--no-dht", *metrics_page.FLAGS)
+    node.start()
+
+    wait_for(lambda: metrics_page.total(node, "wgmesh_health", state="ok") == 1.0, PATIENCE_S, "the node is well")
+
+    seen = {
+        (each.name, each.labels["state"]): each.value for each in metrics_page.samples(node) if "state" in each.labels
+    }
+    assert seen == {("wgmesh_health", state): float(state == "ok") for state in ("ok", "degraded", "failing")} | {
+        ("wgmesh_peers", state): 0.0 for state in ("connecting", "connected", "suspect", "stale", "refused")
+    }
 
 
 def test_a_peer_that_dies_under_traffic_is_suspect_soon_and_its_old_latency_is_gone(start_mesh: StartMesh) -> None:
