@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import cast
 
+import pytest
+from pages.faults import Observe, Observed
 from support.lab.layers import layer_detail
 from support.waiting import PATIENCE_S
 from wgmesh.core.keys.keyschedule import derive
@@ -49,7 +51,8 @@ def test_a_node_that_is_alone_on_its_lan_says_so_and_names_the_port_without_alar
     assert layer_state(node, "lan") == "running"
 
 
-def test_a_firewall_that_drops_multicast_is_found_by_the_echo_that_is_missing(fabric: Fabric) -> None:
+@pytest.mark.fault("The LAN", "a firewall of the host drops multicast")
+def test_a_firewall_that_drops_multicast_is_found_by_the_echo_that_is_missing(fabric: Fabric, observe: Observe) -> None:
     secret = new_secret()
     a, b = (MeshNode(host, secret, *OFFLINE) for host in fabric.add_hosts(["a", "b"]))
     drop_incoming(a.host, LAN_PORT)
@@ -60,9 +63,11 @@ def test_a_firewall_that_drops_multicast_is_found_by_the_echo_that_is_missing(fa
     assert layer_detail(a, "lan").startswith("on eth0; own announcements do not come back on eth0 (IPv4)")
     assert layer_detail(a, "lan").endswith(f": a firewall on this host drops UDP {LAN_PORT}")
     assert layer_state(a, "lan") == "degraded" and layer_detail(b, "lan") == "on eth0"
+    observe(Observed(shown=f"layer `lan` degraded: a firewall on this host drops UDP {LAN_PORT}"))
 
 
-def test_a_firewall_that_drops_exchange_and_wireguard_is_named_on_both_sides(fabric: Fabric) -> None:
+@pytest.mark.fault("The LAN", "a firewall drops the exchange port and WireGuard's")
+def test_a_firewall_that_drops_exchange_and_wireguard_is_named_on_both_sides(fabric: Fabric, observe: Observe) -> None:
     secret = new_secret()
     exchange_port = derive(Secret(secret)).gossip_port
     a, b = (MeshNode(host, secret, *OFFLINE) for host in fabric.add_hosts(["a", "b"]))
@@ -81,6 +86,7 @@ def test_a_firewall_that_drops_exchange_and_wireguard_is_named_on_both_sides(fab
     wait_for_full_mesh([a, b])
     wait_for(lambda: the_reason(a) == "", PATIENCE_S, "nothing more is said of the peer")
     wait_for(lambda: layer_detail(a, "exchange") == f"port {exchange_port}", PATIENCE_S, "nor of the layer")
+    observe(Observed(shown="with the peer, on both sides: a firewall probably drops these ports, by number"))
 
 
 def test_a_firewall_that_drops_wireguard_alone_is_told_from_one_that_drops_all(fabric: Fabric) -> None:

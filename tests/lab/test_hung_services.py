@@ -1,7 +1,4 @@
-"""A process of a node that hangs is shown within 5 s and replaced within 8, and no working tunnel loses a packet.
-
-What came of each is recorded as properties of the test report.
-"""
+"""A process of a node that hangs is shown within 5 s and replaced within 8, and no working tunnel loses a packet."""
 
 from __future__ import annotations
 
@@ -9,9 +6,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from pages.faults import Observe, Observed
 from support.lab.meshes import CONNECTED, start_nodes
 from support.lab.metrics_page import ADDRESS, FLAGS
 from support.lab.pings import RunningPing
@@ -33,8 +31,6 @@ except urllib.error.HTTPError as refusal:
 except OSError:
     print("no answer")
 """
-
-Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +62,10 @@ def is_replaced(node: MeshNode, service: str, hung: int) -> bool:
     return node.service_pids().get(service, hung) != hung and is_whole(node)
 
 
+@pytest.mark.fault("Processes of the node", "a service hangs (SIGSTOP)")
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_that_hangs_is_shown_and_replaced_and_no_packet_is_lost(
-    mesh: list[MeshNode], service: str, record_testsuite_property: Record
+    mesh: list[MeshNode], service: str, observe: Observe
 ) -> None:
     a, b, _ = mesh
     wait_for(lambda: is_whole(a) and readiness(a) == "ready", PATIENCE_S, "the node is whole")
@@ -81,37 +78,26 @@ def test_a_service_that_hangs_is_shown_and_replaced_and_no_packet_is_lost(
         ready = readiness(a)
         wait_for(lambda: is_replaced(a, service, hung), promised(REPLACED_S), f"{service} is replaced")
         replaced_s = time.monotonic() - since
-    came = f"shown {shown_s:.1f} s, replaced {replaced_s:.1f} s, {len(ping.lost)} of {ping.sent_count} pings lost"
-    record_testsuite_property(f"{service} hung", came)
+    observe(Observed(len(ping.lost), replaced_s, f"{service} by `status`, with exit code 8, after {shown_s:.1f} s"))
     assert ping.lost == []
     assert ready == "no answer" if service == "metrics" else ready.startswith(f"503 not running: {service} (")
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_that_is_killed_is_replaced_and_no_packet_is_lost(
-    mesh: list[MeshNode], service: str, record_testsuite_property: Record
+@pytest.mark.fault("Processes of the node", "all services hang at once")
+def test_a_node_of_which_every_service_hangs_comes_back_and_no_packet_is_lost(
+    mesh: list[MeshNode], observe: Observe
 ) -> None:
-    a, b, _ = mesh
-    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
-    with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
-        killed = a.kill_service(service)
-        since = time.monotonic()
-        wait_for(lambda: is_replaced(a, service, killed), promised(REPLACED_S), f"{service} is replaced")
-        replaced_s = time.monotonic() - since
-    came = f"replaced {replaced_s:.1f} s, {len(ping.lost)} of {ping.sent_count} pings lost"
-    record_testsuite_property(f"{service} killed", came)
-    assert ping.lost == []
-
-
-def test_a_node_of_which_every_service_hangs_comes_back_and_no_packet_is_lost(mesh: list[MeshNode]) -> None:
     a, b, _ = mesh
     wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
     pids = set(a.service_pids().values())
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
+        since = time.monotonic()
         wait_for(lambda: not pids & set(a.host.pids()), promised(REPLACED_S), "all of them are killed")
         wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
+        whole_s = time.monotonic() - since
+    observe(Observed(len(ping.lost), whole_s))
     assert ping.lost == []
 
 

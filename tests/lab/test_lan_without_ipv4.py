@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+from pages.faults import Observe, Observed
 from support.lab.layers import layer_detail
 from support.lab.meshes import CONNECTED, the_peer
 from support.promises import promised
@@ -45,17 +49,20 @@ def test_a_node_without_ipv4_meets_one_that_has_both(fabric: Fabric) -> None:
     assert layer_detail(a, "lan") == "on eth0" and the_peer(a).endpoint.host.startswith("fd77:")
 
 
-def test_a_node_that_loses_its_ipv4_address_is_reached_by_ipv6(fabric: Fabric) -> None:
+@pytest.mark.fault("The LAN", "a node loses its IPv4 address, and has IPv6 alone")
+def test_a_node_that_loses_its_ipv4_address_is_reached_by_ipv6(fabric: Fabric, observe: Observe) -> None:
     secret = new_secret()
     a, b = (MeshNode(host, secret, *OFFLINE) for host in fabric.add_hosts(["a", "b"]))
     for node in (a, b):
         node.start()
     wait_for_full_mesh([a, b])
     drop_ipv4(b.host)
+    since = time.monotonic()
     wait_for(lambda: layer_detail(b, "lan") == "on eth0 (IPv6 only)", PATIENCE_S, "the LAN is joined by IPv6 alone")
     targets = [Target(a.name, b.wait_until_ready().mesh_ipv4), Target(b.name, a.wait_until_ready().mesh_ipv4)]
     with Pinger([a.host, b.host]) as pinger:
         wait_for(lambda: len(pinger.ping(targets, 0.5)) == 2, promised(AGAIN_S), "a and b ping each other again")
+    observe(Observed(recovered_s=time.monotonic() - since, shown="layer `lan`: IPv6 only"))
     wait_for(lambda: the_peer(a).endpoint.host.startswith("fd77:"), PATIENCE_S, "the peer is shown where it is")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 
 import pytest
+from pages.faults import Observe, Observed
 from support.lab.meshes import StartMesh
 from support.lab.pings import RunningPing
 from support.promises import promised
@@ -81,7 +83,10 @@ def test_wider_routes_hinder_nobody(fabric: Fabric) -> None:
     assert [list(node.wait_until_ready().warnings) for node in nodes] == [[], []]
 
 
-def test_of_two_meshes_with_one_network_on_a_host_the_second_is_refused(start_mesh: StartMesh) -> None:
+@pytest.mark.fault("Networks of the host", "a second mesh of the same network starts on the host")
+def test_of_two_meshes_with_one_network_on_a_host_the_second_is_refused(
+    start_mesh: StartMesh, observe: Observe
+) -> None:
     a, b = start_mesh("a b", *FLAGS)
     with RunningPing(a.host, b.wait_until_ready().mesh_ipv4) as ping:
         second = MeshNode(a.host, new_secret(), *FLAGS, interface="wg1")
@@ -90,14 +95,16 @@ def test_of_two_meshes_with_one_network_on_a_host_the_second_is_refused(start_me
         same = MeshNode(a.host, a.secret_file.read_text().strip(), *FLAGS, interface="wg2")
         assert same.start().wait(PATIENCE_S) == 1
         assert "belongs to another mesh of this host, on wg0" in same.running_process().output()
+    observe(Observed(len(ping.lost), shown="its start is refused, and names `--mesh-subnet`"))
     assert ping.lost == []
     beside = MeshNode(a.host, new_secret(), "--mesh-subnet", "10.78.0.0/16", "--no-dht", "--no-stun", interface="wg1")
     beside.start()
     assert beside.wait_until_ready().mesh_subnet == "10.78.0.0/16"
 
 
+@pytest.mark.fault("Networks of the host", "a network of its own appears inside the mesh's, and goes again")
 def test_a_network_that_appears_is_left_to_the_host_and_no_other_member_is_cut_off(
-    fabric: Fabric, start_mesh: StartMesh
+    fabric: Fabric, start_mesh: StartMesh, observe: Observe
 ) -> None:
     a, b = start_mesh("a b", *FLAGS)
     theirs = free_network(a, b)
@@ -106,7 +113,9 @@ def test_a_network_that_appears_is_left_to_the_host_and_no_other_member_is_cut_o
     before = (a.host.ip("route"), a.host.exec("nft", "list", "ruleset"))
     with RunningPing(a.host, b.wait_until_ready().mesh_ipv4) as ping:
         a.host.ip("addr", "add", f"{theirs[2]}/24", "dev", "eth0")
+        since = time.monotonic()
         wait_for(lambda: pings(a.host, str(theirs[1])), promised(1.0), "the host reaches its new network")
+        reached_s = time.monotonic() - since
         wait_for(lambda: overlap_in_status(a), PATIENCE_S, "the status names it")
         assert str(theirs) in overlap_in_status(a) and "--mesh-subnet" in overlap_in_status(a)
         a.host.ip("addr", "del", f"{theirs[2]}/24", "dev", "eth0")
@@ -116,6 +125,7 @@ def test_a_network_that_appears_is_left_to_the_host_and_no_other_member_is_cut_o
             PATIENCE_S,
             "the mesh has its network again",
         )
+    observe(Observed(len(ping.lost), reached_s, "the first warning of `status`, until it goes"))
     assert ping.lost == []
 
 

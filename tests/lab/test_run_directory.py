@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 
+import pytest
+from pages.faults import Observe, Observed
 from support.lab.meshes import CONNECTED, StartMesh
 from support.lab.pings import RunningPing
 from support.waiting import PATIENCE_S
@@ -18,21 +21,32 @@ def is_whole(node: MeshNode) -> bool:
     return node.cli("status").returncode == exits.OK and [peer.state for peer in node.peers()] == [CONNECTED] * 2
 
 
-def test_a_run_directory_that_was_deleted_is_made_again_and_no_packet_is_lost(start_mesh: StartMesh) -> None:
+@pytest.mark.fault("Files of the host", "the run directory is deleted")
+def test_a_run_directory_that_was_deleted_is_made_again_and_no_packet_is_lost(
+    start_mesh: StartMesh, observe: Observe
+) -> None:
     a, b, _ = start_mesh("a b c")
     wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
     before = set(a.service_pids().values())
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         shutil.rmtree(a.host.runtime_dir / a.interface)
+        since = time.monotonic()
         first = a.cli("status")
         wait_for(lambda: not before & set(a.service_pids().values()), PATIENCE_S, "all processes have new sockets")
         wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
+        whole_s = time.monotonic() - since
+    observe(Observed(len(ping.lost), whole_s, "exit code 8 and why until then, and one line in the log"))
     assert ping.lost == []
     assert first.returncode in (exits.OK, exits.RESTARTING), first.stderr
     assert a.running_process().output().count("run directory made again") == 1
 
 
-def test_a_second_start_is_refused_by_a_node_that_cannot_make_its_run_directory_again(start_mesh: StartMesh) -> None:
+@pytest.mark.fault(
+    "Files of the host", "the run directory is deleted while the supervisor is stopped, and a second node starts"
+)
+def test_a_second_start_is_refused_by_a_node_that_cannot_make_its_run_directory_again(
+    start_mesh: StartMesh, observe: Observe
+) -> None:
     """Its supervisor is stopped, so nothing but the name of the interface speaks for it."""
     a, b, _ = start_mesh("a b c")
     supervisor = a.running_process().pid
@@ -45,6 +59,7 @@ def test_a_second_start_is_refused_by_a_node_that_cannot_make_its_run_directory_
         finally:
             os.kill(supervisor, signal.SIGCONT)
         wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
+    observe(Observed(len(ping.lost), shown="the second start is refused, by the pid of the first"))
     assert ping.lost == []
     for refused in (second, elsewhere):
         assert refused.returncode == exits.FAILED

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+from pages.faults import Observe, Observed
 from support.lab import metrics_page
 from support.lab.meshes import CONNECTED, StartMesh, start_nodes, the_peer
 from support.promises import promised
@@ -30,7 +32,10 @@ def health_line(node: MeshNode) -> tuple[int, str]:
     return shown.returncode, (shown.stdout.splitlines() + [""] * 3)[2]
 
 
-def test_a_node_that_can_change_its_device_no_more_says_so_first_and_with_its_exit_code(fabric: Fabric) -> None:
+@pytest.mark.fault("The device", "its key is replaced by hand")
+def test_a_node_that_can_change_its_device_no_more_says_so_first_and_with_its_exit_code(
+    fabric: Fabric, observe: Observe
+) -> None:
     secret = new_secret()
     a = start_nodes(fabric, ["a", "b"], "--no-stun", "--no-dht", secret=secret)[0]
     c = MeshNode(fabric.add_host("c"), secret, "--no-stun", "--no-dht")
@@ -40,8 +45,10 @@ def test_a_node_that_can_change_its_device_no_more_says_so_first_and_with_its_ex
     key = a.host.directory / "foreign.key"
     key.write_text(a.host.exec("wg", "genkey"))
     a.host.exec("wg", "set", "wg0", "private-key", str(key))
+    since = time.monotonic()
 
     wait_for(lambda: health_line(a)[0] == exits.UNABLE, promised(15.0), "a says that it cannot do its work")
+    observe(Observed(shown=f"`Health: failing` with exit code 6, after {time.monotonic() - since:.1f} s"))
 
     line = health_line(a)[1]
     assert line.startswith("Health: failing for "), line
@@ -78,7 +85,10 @@ def test_health_and_every_state_of_a_peer_are_on_the_metrics_page_from_the_start
     }
 
 
-def test_a_peer_that_dies_under_traffic_is_suspect_soon_and_its_old_latency_is_gone(start_mesh: StartMesh) -> None:
+@pytest.mark.fault("Paths to peers", "a peer dies while it is sent to")
+def test_a_peer_that_dies_under_traffic_is_suspect_soon_and_its_old_latency_is_gone(
+    start_mesh: StartMesh, observe: Observe
+) -> None:
     a, b = start_mesh("a b", "--no-stun", "--no-dht")
     before = the_peer(a)
     target = Target("a", b.wait_until_ready().mesh_ipv4)
@@ -93,6 +103,7 @@ def test_a_peer_that_dies_under_traffic_is_suspect_soon_and_its_old_latency_is_g
             return peer if peer.state == SUSPECT else None
 
         peer = wait_for(suspected, promised(SUSPECT_S), "a suspects b")
+        observe(Observed(shown=f"`suspect`, without its old latency, after {time.time() - gone_at:.1f} s"))
         assert not peer.HasField("round_trip_time"), before
         assert peer.prove_time.seconds <= gone_at + 2
         assert "not answered" in peer.reason
@@ -104,12 +115,17 @@ def test_a_peer_that_dies_under_traffic_is_suspect_soon_and_its_old_latency_is_g
         )
 
 
-def test_a_peer_that_dies_while_nobody_sends_to_it_is_suspect_after_the_next_probe(start_mesh: StartMesh) -> None:
+@pytest.mark.fault("Paths to peers", "a peer dies while nobody sends to it")
+def test_a_peer_that_dies_while_nobody_sends_to_it_is_suspect_after_the_next_probe(
+    start_mesh: StartMesh, observe: Observe
+) -> None:
     a, b = start_mesh("a b", "--no-stun", "--no-dht")
     the_peer(a)
     b.host.set_link(up=False)
+    since = time.monotonic()
 
     wait_for(lambda: a.peers()[0].state == SUSPECT, promised(IDLE_SUSPECT_S), "a suspects b")
+    observe(Observed(shown=f"`suspect` after {time.monotonic() - since:.1f} s"))
 
     shown = a.cli("peers", "get", "b").stdout
     assert "State: suspect (" in shown
