@@ -19,7 +19,7 @@ from support.doubles.fake_discovery import FakeDiscovery, fake_discovery
 from support.waiting import PATIENCE_S, POLL_S
 from wgmesh.client.node import DEFAULT_TIMEOUT_S, NodeClient
 from wgmesh.core.addressing import derive_ipv4
-from wgmesh.core.errors import NotReady, PermissionDenied
+from wgmesh.core.errors import DeviceUnavailable, NotReady, PermissionDenied
 from wgmesh.core.keys.keyschedule import derive
 from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.keys.secret import Secret
@@ -89,6 +89,13 @@ class Node:
         async for _ in self.controller.snapshots.watch():
             if is_wanted(self.device):
                 return
+
+    async def mended(self) -> None:
+        """Takes turns as the watch of the wireguard process does, until nothing is wrong with the device."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.controller.snapshots.value.problems:
+                await asyncio.sleep(min(self.controller.due_in_s(), PATIENCE_S))
+                await self.controller.repair()
 
     async def connect_to_alice(self) -> None:
         """Waits until the node has seen the handshake, so that no turn is due by time."""
@@ -171,7 +178,7 @@ async def test_the_failure_of_the_last_turn_is_told_first(tmp_path: Path) -> Non
         await node.controller.look(full=True)  # the node sees it, and takes a turn
         answer = await node.plan_with_problems()
 
-    assert list(answer.problems) == ["The last turn failed: No CAP_NET_ADMIN."]
+    assert list(answer.problems) == ["The last turn failed: Set MTU 1420: No CAP_NET_ADMIN."]
     assert [action.kind for action in answer.actions] == [Kind.KIND_SET_MTU]
 
 
@@ -202,9 +209,10 @@ async def test_a_device_that_cannot_be_changed_is_the_first_thing_shown_and_newc
         node.discovery.peers.publish(replace(node.discovery.peers.value, peers=(ALICE,)))
         failing = await look_until(tmp_path, node_pb2.Health.STATE_FAILING, peers=1)
         node.device.faults = lambda action: None
+        await node.mended()
         healed = await look_until(tmp_path, ABLE, peers=1)
 
-    assert failing.health.reason == "No CAP_NET_ADMIN."
+    assert failing.health.reason == "Set MTU 1420: No CAP_NET_ADMIN."
     assert failing.health.advice
     (newcomer,) = failing.peers
     assert newcomer.hostname == "alice"
@@ -218,12 +226,14 @@ async def test_a_device_that_cannot_be_looked_at_makes_the_node_fail_at_once_wit
 ) -> None:
     async with running(tmp_path) as node:
         await node.controller.look(full=True)
-        node.controller.note_trouble("The key is another.")
+        node.device.trouble = DeviceUnavailable("The kernel said EBUSY.")
+        await node.controller.repair()
         failing = await look_until(tmp_path, node_pb2.Health.STATE_FAILING)
-        await node.controller.look(full=True)
+        node.device.trouble = None
+        await node.mended()
         await look_until(tmp_path, ABLE)
 
-    assert failing.health.reason == "The key is another."
+    assert failing.health.reason == "The kernel said EBUSY."
     assert failing.health.HasField("look_time")
 
 

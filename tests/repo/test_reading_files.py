@@ -16,6 +16,7 @@ OTHERS = {
     "services/wgmesh/runtime/supervisor_socket.py": "/proc/net, which the kernel writes",
     "services/wgmesh/wireguard/io/backend.py": "/proc/net, which the kernel writes",
     "services/wgmesh/supervisor/io/privileges.py": "a pipe from its own child",
+    "services/wgmesh/supervisor/io/socket_owner.py": "the identity of an earlier life, which is another user's still",
     "services/wgmesh/wireguard/io/resolvers.py": "the host's name servers; their file may be the resolver's",
     "clients/wgmesh/cli/secret_reading.py": "a pipe from its own child",
     "clients/wgmesh/cli/capabilities.py": "/proc/self, which the kernel writes",

@@ -9,9 +9,10 @@ import pytest
 from support.devices import LIMITS, desired_device, desired_peer, key
 from support.doubles.fake_device import RANDOM_PORT, FakeDevice
 from wgmesh.core.errors import DeviceUnavailable, InvalidSetting, MeshError, NotSupported, PermissionDenied
-from wgmesh.core.model import ActionKind, Endpoint, ObservedPeer, Overlap, PublicKey
+from wgmesh.core.model import ActionKind, Endpoint, ObservedPeer, Overlap, PublicKey, RefusedRoute
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.device import KERNEL, DeviceGone
+from wgmesh.wireguard.disputes import AT_ONCE, CALM_S, UNDONE
 from wgmesh.wireguard.plan import (
     Action,
     AddAddress,
@@ -156,12 +157,109 @@ async def test_one_bad_peer_fails_alone_and_its_network_is_not_routed() -> None:
     assert device.routes == {ipaddress.ip_network("172.21.0.0/16")}
 
 
-async def test_a_route_that_fails_is_the_failure_of_its_peer() -> None:
-    device = FakeDevice(
-        exists=True, peers=met(1), faults=lambda a: DeviceUnavailable("no") if isinstance(a, AddRoute) else None
-    )
-    outcome = (await reconciler(device).turn(desired_device(desired_peer(1, "172.20.0.0/16")), NOW)).outcome
-    assert [failure.public_key for failure in outcome.peer_failures] == [key(1)]
+async def test_a_route_that_the_kernel_refuses_is_refused_alone_and_its_peer_is_not() -> None:
+    bad = ipaddress.ip_network("172.20.0.0/16")
+
+    def faults(action: Action) -> MeshError | None:
+        return DeviceUnavailable("no") if isinstance(action, AddRoute) and action.network == bad else None
+
+    device = FakeDevice(exists=True, peers=met(1), faults=faults)
+    wanted = desired_device(desired_peer(1, "172.20.0.0/16", "172.21.0.0/16"))
+    outcome = (await reconciler(device).turn(wanted, NOW)).outcome
+    assert outcome.refused_routes == (RefusedRoute(bad, key(1), "no"),)
+    assert outcome.peer_failures == () and outcome.problems == ()
+    assert device.routes == {ipaddress.ip_network("172.21.0.0/16")}
+
+
+async def test_a_route_of_a_family_that_this_host_does_not_have_is_a_refused_route() -> None:
+    off = NotSupported("IPv6 is off.")
+    device = FakeDevice(exists=True, peers=met(1), faults=lambda a: off if isinstance(a, AddRoute) else None)
+    turn = await reconciler(device).turn(desired_device(desired_peer(1, "fd99::/64")), NOW)
+    assert [refused.reason for refused in turn.outcome.refused_routes] == ["IPv6 is off."]
+    assert turn.outcome.peer_failures == () and turn.skipped == ()
+
+
+async def test_what_another_program_takes_away_is_set_again_at_once_and_then_ever_more_rarely() -> None:
+    network = ipaddress.ip_network("172.20.0.0/16")
+    device, wanted = FakeDevice(True, peers=met(1)), desired_device(desired_peer(1, str(network)))
+    core, now, set_at = reconciler(device), 0.0, []
+    while now < 300.0:
+        device.routes.discard(network)
+        turn = await core.turn(wanted, NOW, monotonic=now)
+        set_at += [now] if network in device.routes else []
+        now += 0.25
+    assert set_at[: AT_ONCE + 1] == [each / 4 for each in range(AT_ONCE + 1)]
+    assert all(sum(after <= at < after + 60 for at in set_at) <= 6 for after in range(60, 240, 60))
+    assert [refused.reason for refused in turn.outcome.refused_routes] == [UNDONE]
+    assert turn.again_at is not None and turn.outcome.peer_failures == ()
+
+
+async def test_what_lasts_again_is_told_no_more_and_an_accident_much_later_is_mended_at_once() -> None:
+    device, wanted = FakeDevice(), desired_device()
+    core = reconciler(device)
+    for now in range(AT_ONCE + 2):
+        device.up = False
+        turn = await core.turn(wanted, NOW, monotonic=now / 10)
+    assert f"Bring the interface up: {UNDONE}" in turn.outcome.problems and device.up
+    assert turn.again_at is not None
+    assert (await core.turn(wanted, NOW, monotonic=turn.again_at)).outcome.problems == ()
+    device.up = False
+    turn = await core.turn(wanted, NOW, monotonic=turn.again_at + CALM_S)
+    assert device.up and turn.outcome.problems == () and turn.again_at is None
+
+
+async def test_what_failed_and_then_succeeds_was_undone_by_nobody() -> None:
+    device, wanted = FakeDevice(), desired_device()
+    core = reconciler(device)
+    await core.turn(wanted, NOW, monotonic=0.0)
+    device.mtu, device.faults = 1300, lambda a: PermissionDenied("no") if isinstance(a, SetMtu) else None
+    failed = await core.turn(wanted, NOW, monotonic=1.0)
+    assert failed.outcome.problems == ("Set MTU 1420: no",) and failed.again_at is not None
+    device.faults = lambda a: None
+    mended = await core.turn(wanted, NOW, monotonic=failed.again_at)
+    assert device.mtu == 1420 and mended.outcome.problems == () and mended.again_at is None
+
+
+async def test_what_the_node_itself_withdrew_and_wants_again_is_no_dispute() -> None:
+    device = FakeDevice(exists=True, peers=met(1))
+    core, with_route = reconciler(device), desired_device(desired_peer(1, "172.20.0.0/16"))
+    for now in range(4 * AT_ONCE):
+        wanted = with_route if now % 2 == 0 else desired_device(desired_peer(1))
+        turn = await core.turn(wanted, NOW, monotonic=float(now) / 100)
+        assert turn.outcome.actions and not turn.outcome.refused_routes
+
+
+async def test_what_others_change_at_a_peer_again_and_again_is_no_failure_of_the_peer() -> None:
+    device, wanted = FakeDevice(), desired_device(desired_peer(1))
+    core, shown = reconciler(device), set[str]()
+    for step in range(40):
+        if key(1) in device.peers:
+            device.peers[key(1)] = replace(device.peers[key(1)], allowed_ips=frozenset())
+        outcome = (await core.turn(wanted, NOW, monotonic=step / 4)).outcome
+        assert outcome.peer_failures == ()
+        shown.update(outcome.problems)
+    (problem,) = shown
+    assert problem.startswith(f"Change peer {key(1).short}") and problem.endswith(UNDONE)
+
+
+async def test_a_route_to_the_mesh_that_somebody_flushed_is_back() -> None:
+    device, wanted = FakeDevice(), desired_device()
+    core = reconciler(device)
+    await core.turn(wanted, NOW)
+    laid = set(device.mesh_routes)
+    device.mesh_routes.clear()
+    outcome = (await core.turn(wanted, NOW)).outcome
+    assert device.mesh_routes == laid
+    assert outcome.actions == tuple(AddMeshRoute(network).describe() for network in LIMITS.mesh)
+
+
+async def test_an_interface_that_somebody_renamed_gets_its_name_back() -> None:
+    device, wanted = FakeDevice(), desired_device()
+    core = reconciler(device)
+    await core.turn(wanted, NOW)
+    device.renamed = True
+    outcome = (await core.turn(wanted, NOW)).outcome
+    assert outcome.actions == ("give the interface its name back",) and not device.renamed
 
 
 async def test_what_this_host_cannot_do_is_skipped_with_a_sentence() -> None:
@@ -175,18 +273,13 @@ async def test_what_this_host_cannot_do_is_skipped_with_a_sentence() -> None:
     assert device.up and device.peers
 
 
-async def test_an_error_of_the_device_is_raised_after_the_rest_was_done() -> None:
-    device = FakeDevice(faults=lambda a: PermissionDenied("no") if isinstance(a, SetMtu) else None, mtu=1500)
-    with pytest.raises(PermissionDenied):
-        await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
-    assert device.peers.keys() == {key(1)}
-
-
-async def test_of_several_errors_of_the_device_the_first_is_raised() -> None:
-    errors: dict[type[Action], MeshError] = {SetMtu: PermissionDenied("first"), BringUp: DeviceUnavailable("second")}
+async def test_what_cannot_be_done_to_the_interface_is_told_and_the_rest_is_done() -> None:
+    errors: dict[type[Action], MeshError] = {SetMtu: PermissionDenied("no"), AddAddress: DeviceUnavailable("EINVAL")}
     device = FakeDevice(faults=lambda a: errors.get(type(a)), mtu=1500)
-    with pytest.raises(PermissionDenied, match="first"):
-        await reconciler(device).turn(desired_device(desired_peer(1)), NOW)
+    outcome = (await reconciler(device).turn(desired_device(desired_peer(1)), NOW)).outcome
+    addresses = [str(address) for address in desired_device().addresses]
+    assert outcome.problems == ("Set MTU 1420: no", *(f"Add address {address}: EINVAL" for address in addresses))
+    assert device.peers.keys() == {key(1)} and device.up
 
 
 async def test_where_the_device_cannot_be_created_nothing_else_is_tried() -> None:
@@ -274,12 +367,21 @@ async def test_the_kernel_chooses_its_addresses_by_itself() -> None:
     assert device.applied == []
 
 
-async def test_a_node_is_refused_where_the_host_uses_the_meshs_network() -> None:
+async def test_a_node_is_refused_where_the_host_uses_the_meshs_network_and_no_device_is_made() -> None:
     device = FakeDevice()
-    await reconciler(device).refuse_to_overlap()
     device.overlapping = (Overlap(ipaddress.ip_network("10.77.5.0/24"), "is connected to eth1"),)
     with pytest.raises(InvalidSetting, match=r"--mesh-subnet: .*10\.77\.5\.0/24 is connected to eth1"):
-        await reconciler(device).refuse_to_overlap()
+        await reconciler(device).prepare()
+    assert not device.exists
+
+
+async def test_a_device_is_made_at_start_and_one_of_an_earlier_life_stays_also_where_the_host_came_later() -> None:
+    device = FakeDevice()
+    await reconciler(device).prepare()
+    assert device.applied == [CreateDevice()]
+    device.overlapping = (Overlap(ipaddress.ip_network("10.77.5.0/24"), "is connected to eth1"),)
+    await reconciler(device).prepare()
+    assert device.applied == [CreateDevice()]
 
 
 async def test_the_guard_stands_before_the_first_address_and_goes_after_the_device() -> None:

@@ -279,6 +279,8 @@ class PlannedAction(_message.Message):
         """Stop routing a network of the mesh into the tunnel."""
         KIND_SET_GUARD: PlannedAction._Kind.ValueType  # 14
         """Set the firewall rules for mesh addresses."""
+        KIND_RENAME: PlannedAction._Kind.ValueType  # 15
+        """Give the interface its name back."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What is done to what."""
@@ -313,6 +315,8 @@ class PlannedAction(_message.Message):
     """Stop routing a network of the mesh into the tunnel."""
     KIND_SET_GUARD: PlannedAction.Kind.ValueType  # 14
     """Set the firewall rules for mesh addresses."""
+    KIND_RENAME: PlannedAction.Kind.ValueType  # 15
+    """Give the interface its name back."""
 
     KIND_FIELD_NUMBER: _builtins.int
     WHAT_FIELD_NUMBER: _builtins.int
@@ -367,6 +371,7 @@ class ObservedDevice(_message.Message):
     OVERLAPS_FIELD_NUMBER: _builtins.int
     GUARD_FIELD_NUMBER: _builtins.int
     GUARD_PROBLEM_FIELD_NUMBER: _builtins.int
+    UP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The interface name."""
     backend: _builtins.str
@@ -377,6 +382,8 @@ class ObservedDevice(_message.Message):
     """The MTU."""
     guard_problem: _builtins.str
     """One sentence that says why there are no firewall rules for mesh addresses, empty otherwise."""
+    up: _builtins.bool
+    """Whether it is up, administratively; one that is down carries nothing."""
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The addresses with prefix length."""
@@ -415,10 +422,11 @@ class ObservedDevice(_message.Message):
         overlaps: _abc.Iterable[Global___Overlap] | None = ...,
         guard: _abc.Iterable[_builtins.str] | None = ...,
         guard_problem: _builtins.str = ...,
+        up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "backend", b"backend", "guard", b"guard", "guard_problem", b"guard_problem", "listen_port", b"listen_port", "mesh_routes", b"mesh_routes", "mtu", b"mtu", "name", b"name", "overlaps", b"overlaps", "peers", b"peers", "routes", b"routes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "backend", b"backend", "guard", b"guard", "guard_problem", b"guard_problem", "listen_port", b"listen_port", "mesh_routes", b"mesh_routes", "mtu", b"mtu", "name", b"name", "overlaps", b"overlaps", "peers", b"peers", "routes", b"routes", "up", b"up"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

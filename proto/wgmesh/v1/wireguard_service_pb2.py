@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from wgmesh.v1 import device_pb2 as wgmesh_dot_v1_dot_device__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!wgmesh/v1/wireguard_service.proto\x12\twgmesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wgmesh/v1/device.proto\">\n\x12\x41pplyDeviceRequest\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.wgmesh.v1.DesiredDevice\"\xb1\x01\n\x13\x41pplyDeviceResponse\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\t\x12/\n\x0erefused_routes\x18\x02 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x03 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\x12)\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\"=\n\x11PlanDeviceRequest\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.wgmesh.v1.DesiredDevice\"\xca\x01\n\x12PlanDeviceResponse\x12)\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x18.wgmesh.v1.PlannedAction\x12/\n\x0erefused_routes\x18\x02 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x03 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\x12)\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\"\x14\n\x12WatchDeviceRequest\"\xbd\x01\n\x13WatchDeviceResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12%\n\x08identity\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Identity\x12)\n\x06\x64\x65vice\x18\x03 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\x12\x10\n\x08problems\x18\x04 \x03(\t\x12\x30\n\x0cobserve_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x14\x41greePairKeysRequest\x12\x13\n\x0bpublic_keys\x18\x01 \x03(\x0c\"H\n\x10PairKeyAgreement\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08pair_key\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"H\n\x15\x41greePairKeysResponse\x12/\n\nagreements\x18\x01 \x03(\x0b\x32\x1b.wgmesh.v1.PairKeyAgreement2\xcf\x02\n\x10WireGuardService\x12L\n\x0b\x41pplyDevice\x12\x1d.wgmesh.v1.ApplyDeviceRequest\x1a\x1e.wgmesh.v1.ApplyDeviceResponse\x12I\n\nPlanDevice\x12\x1c.wgmesh.v1.PlanDeviceRequest\x1a\x1d.wgmesh.v1.PlanDeviceResponse\x12N\n\x0bWatchDevice\x12\x1d.wgmesh.v1.WatchDeviceRequest\x1a\x1e.wgmesh.v1.WatchDeviceResponse0\x01\x12R\n\rAgreePairKeys\x12\x1f.wgmesh.v1.AgreePairKeysRequest\x1a .wgmesh.v1.AgreePairKeysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!wgmesh/v1/wireguard_service.proto\x12\twgmesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wgmesh/v1/device.proto\">\n\x12\x41pplyDeviceRequest\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.wgmesh.v1.DesiredDevice\"\xc3\x01\n\x13\x41pplyDeviceResponse\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\t\x12/\n\x0erefused_routes\x18\x02 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x03 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\x12)\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\x12\x10\n\x08problems\x18\x05 \x03(\t\"=\n\x11PlanDeviceRequest\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.wgmesh.v1.DesiredDevice\"\xca\x01\n\x12PlanDeviceResponse\x12)\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x18.wgmesh.v1.PlannedAction\x12/\n\x0erefused_routes\x18\x02 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x03 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\x12)\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\"\x14\n\x12WatchDeviceRequest\"\x9d\x02\n\x13WatchDeviceResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12%\n\x08identity\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Identity\x12)\n\x06\x64\x65vice\x18\x03 \x01(\x0b\x32\x19.wgmesh.v1.ObservedDevice\x12\x10\n\x08problems\x18\x04 \x03(\t\x12/\n\x0erefused_routes\x18\x05 \x03(\x0b\x32\x17.wgmesh.v1.RefusedRoute\x12-\n\rpeer_failures\x18\x06 \x03(\x0b\x32\x16.wgmesh.v1.PeerFailure\x12\x30\n\x0cobserve_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x14\x41greePairKeysRequest\x12\x13\n\x0bpublic_keys\x18\x01 \x03(\x0c\"H\n\x10PairKeyAgreement\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08pair_key\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\"H\n\x15\x41greePairKeysResponse\x12/\n\nagreements\x18\x01 \x03(\x0b\x32\x1b.wgmesh.v1.PairKeyAgreement2\xcf\x02\n\x10WireGuardService\x12L\n\x0b\x41pplyDevice\x12\x1d.wgmesh.v1.ApplyDeviceRequest\x1a\x1e.wgmesh.v1.ApplyDeviceResponse\x12I\n\nPlanDevice\x12\x1c.wgmesh.v1.PlanDeviceRequest\x1a\x1d.wgmesh.v1.PlanDeviceResponse\x12N\n\x0bWatchDevice\x12\x1d.wgmesh.v1.WatchDeviceRequest\x1a\x1e.wgmesh.v1.WatchDeviceResponse0\x01\x12R\n\rAgreePairKeys\x12\x1f.wgmesh.v1.AgreePairKeysRequest\x1a .wgmesh.v1.AgreePairKeysResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,21 +36,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYDEVICEREQUEST']._serialized_start=105
   _globals['_APPLYDEVICEREQUEST']._serialized_end=167
   _globals['_APPLYDEVICERESPONSE']._serialized_start=170
-  _globals['_APPLYDEVICERESPONSE']._serialized_end=347
-  _globals['_PLANDEVICEREQUEST']._serialized_start=349
-  _globals['_PLANDEVICEREQUEST']._serialized_end=410
-  _globals['_PLANDEVICERESPONSE']._serialized_start=413
-  _globals['_PLANDEVICERESPONSE']._serialized_end=615
-  _globals['_WATCHDEVICEREQUEST']._serialized_start=617
-  _globals['_WATCHDEVICEREQUEST']._serialized_end=637
-  _globals['_WATCHDEVICERESPONSE']._serialized_start=640
-  _globals['_WATCHDEVICERESPONSE']._serialized_end=829
-  _globals['_AGREEPAIRKEYSREQUEST']._serialized_start=831
-  _globals['_AGREEPAIRKEYSREQUEST']._serialized_end=874
-  _globals['_PAIRKEYAGREEMENT']._serialized_start=876
-  _globals['_PAIRKEYAGREEMENT']._serialized_end=948
-  _globals['_AGREEPAIRKEYSRESPONSE']._serialized_start=950
-  _globals['_AGREEPAIRKEYSRESPONSE']._serialized_end=1022
-  _globals['_WIREGUARDSERVICE']._serialized_start=1025
-  _globals['_WIREGUARDSERVICE']._serialized_end=1360
+  _globals['_APPLYDEVICERESPONSE']._serialized_end=365
+  _globals['_PLANDEVICEREQUEST']._serialized_start=367
+  _globals['_PLANDEVICEREQUEST']._serialized_end=428
+  _globals['_PLANDEVICERESPONSE']._serialized_start=431
+  _globals['_PLANDEVICERESPONSE']._serialized_end=633
+  _globals['_WATCHDEVICEREQUEST']._serialized_start=635
+  _globals['_WATCHDEVICEREQUEST']._serialized_end=655
+  _globals['_WATCHDEVICERESPONSE']._serialized_start=658
+  _globals['_WATCHDEVICERESPONSE']._serialized_end=943
+  _globals['_AGREEPAIRKEYSREQUEST']._serialized_start=945
+  _globals['_AGREEPAIRKEYSREQUEST']._serialized_end=988
+  _globals['_PAIRKEYAGREEMENT']._serialized_start=990
+  _globals['_PAIRKEYAGREEMENT']._serialized_end=1062
+  _globals['_AGREEPAIRKEYSRESPONSE']._serialized_start=1064
+  _globals['_AGREEPAIRKEYSRESPONSE']._serialized_end=1136
+  _globals['_WIREGUARDSERVICE']._serialized_start=1139
+  _globals['_WIREGUARDSERVICE']._serialized_end=1474
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,7 @@ class ApplyDeviceResponse(_message.Message):
     REFUSED_ROUTES_FIELD_NUMBER: _builtins.int
     PEER_FAILURES_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The actions, in order, in words."""
@@ -70,6 +71,10 @@ class ApplyDeviceResponse(_message.Message):
     def device(self) -> _device_pb2.ObservedDevice:
         """The device after the actions."""
 
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What could not be done to the device itself, one sentence each; the rest was done."""
+
     def __init__(
         self,
         *,
@@ -77,10 +82,11 @@ class ApplyDeviceResponse(_message.Message):
         refused_routes: _abc.Iterable[_device_pb2.RefusedRoute] | None = ...,
         peer_failures: _abc.Iterable[_device_pb2.PeerFailure] | None = ...,
         device: _device_pb2.ObservedDevice | None = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "device", b"device", "peer_failures", b"peer_failures", "refused_routes", b"refused_routes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "device", b"device", "peer_failures", b"peer_failures", "problems", b"problems", "refused_routes", b"refused_routes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,6 +185,8 @@ class WatchDeviceResponse(_message.Message):
     IDENTITY_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    REFUSED_ROUTES_FIELD_NUMBER: _builtins.int
+    PEER_FAILURES_FIELD_NUMBER: _builtins.int
     OBSERVE_TIME_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows by one with each change."""
@@ -195,6 +203,14 @@ class WatchDeviceResponse(_message.Message):
         """Why the device is not as it is wanted, or could not be looked at: one sentence each, empty while all is well."""
 
     @_builtins.property
+    def refused_routes(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.RefusedRoute]:
+        """Networks that are not routed now."""
+
+    @_builtins.property
+    def peer_failures(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.PeerFailure]:
+        """Peers that are not configured now."""
+
+    @_builtins.property
     def observe_time(self) -> _timestamp_pb2.Timestamp:
         """When the device was looked at last, while there are problems; unset while all is well."""
 
@@ -205,11 +221,13 @@ class WatchDeviceResponse(_message.Message):
         identity: _device_pb2.Identity | None = ...,
         device: _device_pb2.ObservedDevice | None = ...,
         problems: _abc.Iterable[_builtins.str] | None = ...,
+        refused_routes: _abc.Iterable[_device_pb2.RefusedRoute] | None = ...,
+        peer_failures: _abc.Iterable[_device_pb2.PeerFailure] | None = ...,
         observe_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "observe_time", b"observe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "observe_time", b"observe_time", "problems", b"problems", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "observe_time", b"observe_time", "peer_failures", b"peer_failures", "problems", b"problems", "refused_routes", b"refused_routes", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -120,6 +120,7 @@ def observed_device_to_proto(device: ObservedDevice | None) -> device_pb2.Observ
         mtu=device.mtu,
         peers=[observed_peer_to_proto(peer) for peer in device.peers],
         routes=texts(device.routes),
+        up=device.up,
         mesh_routes=texts(device.mesh_routes),
         overlaps=[
             device_pb2.Overlap(network=str(each.network), what=each.what, is_warning=each.is_warning)
@@ -140,6 +141,7 @@ def observed_device_from_proto(message: device_pb2.ObservedDevice) -> ObservedDe
         mtu=message.mtu,
         peers=tuple(observed_peer_from_proto(peer) for peer in message.peers),
         routes=frozenset(network(each) for each in message.routes),
+        up=message.up,
         mesh_routes=frozenset(network(each) for each in message.mesh_routes),
         overlaps=tuple(Overlap(network(each.network), each.what, each.is_warning) for each in message.overlaps),
         guard=tuple(message.guard),
@@ -170,6 +172,8 @@ def device_snapshot_to_proto(snapshot: DeviceSnapshot) -> wireguard_pb2.WatchDev
         identity=identity_to_proto(snapshot.identity),
         device=observed_device_to_proto(snapshot.device),
         problems=snapshot.problems,
+        refused_routes=[refused_route_to_proto(route) for route in snapshot.refused_routes],
+        peer_failures=[peer_failure_to_proto(failure) for failure in snapshot.peer_failures],
         observe_time=timestamp(snapshot.observed_at),
     )
 
@@ -181,6 +185,8 @@ def device_snapshot_from_proto(message: wireguard_pb2.WatchDeviceResponse) -> De
         identity=identity_from_proto(message.identity),
         device=observed_device_from_proto(message.device) if message.HasField("device") else None,
         problems=tuple(message.problems),
+        refused_routes=tuple(refused_route_from_proto(route) for route in message.refused_routes),
+        peer_failures=tuple(peer_failure_from_proto(failure) for failure in message.peer_failures),
         observed_at=seconds(message, "observe_time"),
     )
 
@@ -211,6 +217,7 @@ def apply_outcome_to_proto(outcome: ApplyOutcome) -> wireguard_pb2.ApplyDeviceRe
         refused_routes=[refused_route_to_proto(route) for route in outcome.refused_routes],
         peer_failures=[peer_failure_to_proto(failure) for failure in outcome.peer_failures],
         device=observed_device_to_proto(outcome.device),
+        problems=outcome.problems,
     )
 
 
@@ -221,6 +228,7 @@ def apply_outcome_from_proto(message: wireguard_pb2.ApplyDeviceResponse) -> Appl
         refused_routes=tuple(refused_route_from_proto(route) for route in message.refused_routes),
         peer_failures=tuple(peer_failure_from_proto(failure) for failure in message.peer_failures),
         device=observed_device_from_proto(message.device) if message.HasField("device") else None,
+        problems=tuple(message.problems),
     )
 
 

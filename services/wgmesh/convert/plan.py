@@ -22,6 +22,7 @@ _KINDS = {
     ActionKind.ADD_ADDRESS: device_pb2.PlannedAction.KIND_ADD_ADDRESS,
     ActionKind.REMOVE_ADDRESS: device_pb2.PlannedAction.KIND_REMOVE_ADDRESS,
     ActionKind.BRING_UP: device_pb2.PlannedAction.KIND_BRING_UP,
+    ActionKind.RENAME: device_pb2.PlannedAction.KIND_RENAME,
     ActionKind.SET_LISTEN_PORT: device_pb2.PlannedAction.KIND_SET_LISTEN_PORT,
     ActionKind.ADD_PEER: device_pb2.PlannedAction.KIND_ADD_PEER,
     ActionKind.CHANGE_PEER: device_pb2.PlannedAction.KIND_CHANGE_PEER,

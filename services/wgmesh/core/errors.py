@@ -18,6 +18,7 @@ MeshError
 ├── Busy                  too much is asked at one time already
 ├── PermissionDenied
 ├── AlreadyRunning        somebody else holds the interface, the socket or the lock
+│   └── InterfaceTaken    an interface of the wanted name exists, and is not this node's
 ├── CorruptState          a state file that must not be overwritten silently
 └── NotSupported          this version or this machine cannot do it
 
@@ -118,6 +119,10 @@ class PermissionDenied(MeshError):
 
 class AlreadyRunning(MeshError):
     """Somebody else holds the interface, the socket or the lock."""
+
+
+class InterfaceTaken(AlreadyRunning):
+    """An interface of the wanted name exists, and is not this node's. It is left as it is."""
 
 
 class CorruptState(MeshError):

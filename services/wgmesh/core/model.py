@@ -414,6 +414,7 @@ class ObservedDevice:
     overlaps: tuple[Overlap, ...] = ()
     guard: tuple[str, ...] = ()
     guard_problem: str = ""
+    renamed: bool = False  # somebody gave the interface another name
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,14 +430,17 @@ class Identity:
 class DeviceSnapshot:
     """All that wireguard knows at one revision.
 
-    `problems` say why the device is not as it is wanted, or could not be looked at; then `observed_at` is when that
-    was last possible.
+    `problems` are sentences on why the device is not as it is wanted, or could not be looked at. While there are any,
+    `observed_at` (Unix seconds) is when `device` was looked at last. `refused_routes` and `peer_failures` are those of
+    the last turn.
     """
 
     revision: int
     identity: Identity
     device: ObservedDevice | None = None
     problems: tuple[str, ...] = ()
+    refused_routes: tuple[RefusedRoute, ...] = ()
+    peer_failures: tuple[PeerFailure, ...] = ()
     observed_at: float | None = None
 
 
@@ -460,12 +464,13 @@ class PeerFailure:
 
 @dataclass(frozen=True, slots=True)
 class ApplyOutcome:
-    """What applying a desired device did."""
+    """What applying a desired device did. `problems` are sentences on what could not be done to the device itself."""
 
     actions: tuple[str, ...] = ()
     refused_routes: tuple[RefusedRoute, ...] = ()
     peer_failures: tuple[PeerFailure, ...] = ()
     device: ObservedDevice | None = None
+    problems: tuple[str, ...] = ()
 
 
 class ActionKind(StrEnum):
@@ -476,6 +481,7 @@ class ActionKind(StrEnum):
     ADD_ADDRESS = "add-address"
     REMOVE_ADDRESS = "remove-address"
     BRING_UP = "bring-up"
+    RENAME = "rename"
     SET_LISTEN_PORT = "set-listen-port"
     ADD_PEER = "add-peer"
     CHANGE_PEER = "change-peer"

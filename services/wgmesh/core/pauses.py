@@ -33,6 +33,11 @@ class Pauses(Generic[KeyT]):
         self._pauses.note(key, (now + pause_s, pause_s))
         return True
 
+    def until(self, key: KeyT) -> float | None:
+        """When the last pause of `key` is over; None where there was none."""
+        noted = self._pauses.get(key)
+        return noted[0] if noted else None
+
     def is_over(self, key: KeyT, now: float) -> bool:
         return now >= self._pauses.get(key, (now, 0.0))[0]
 

@@ -71,7 +71,7 @@ def shape(device: ObservedDevice | None) -> object:
         return None
     peers = frozenset((peer.public_key, peer.allowed_ips, peer.persistent_keepalive_s) for peer in device.peers)
     host = (device.mesh_routes, device.overlaps, device.guard, device.guard_problem)
-    return (device.listen_port, frozenset(device.addresses), device.mtu, device.routes, peers, host)
+    return (device.up, device.listen_port, frozenset(device.addresses), device.mtu, device.routes, peers, host)
 
 
 def _keys(proofs: tuple[PeerProof, ...]) -> frozenset[PublicKey]:

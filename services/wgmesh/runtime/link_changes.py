@@ -21,6 +21,8 @@ LINKS_AND_ADDRESSES = LINK_GROUP | IPV4_ADDRESS_GROUP | IPV6_ADDRESS_GROUP
 EVERYTHING = LINKS_AND_ADDRESSES | IPV4_ROUTE_GROUP | IPV6_ROUTE_GROUP | IPV4_RULE_GROUP | IPV6_RULE_GROUP
 
 SETTLE_S = 0.05  # an interface that comes up sends a handful of messages at once
+REST_SHARE = 4.0  # of the time that the caller took for the last change: a host that changes all the time costs a fifth
+REST_MAX_S = 2.0
 
 
 class LinkChanges:
@@ -30,6 +32,7 @@ class LinkChanges:
         """`changed` may be set by others as well, who see something else."""
         self._changed = changed or asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._returned_at = 0.0  # 0: not yet
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
@@ -50,10 +53,17 @@ class LinkChanges:
         self._socket.close()
 
     async def next(self) -> None:
-        """Waits for a change since the last call, and a moment for those that come with it."""
+        """Waits for a change since the last call, and a moment for those that come with it.
+
+        The moment is the longer, the longer the caller was busy with the last one: with many interfaces that are made
+        one after the other, what it costs to look at all of them is not paid for each.
+        """
+        called_at = self._loop.time()
+        rest_s = min(REST_SHARE * (called_at - self._returned_at), REST_MAX_S) if self._returned_at else 0.0
         await self._changed.wait()
-        await asyncio.sleep(SETTLE_S)
+        await asyncio.sleep(max(SETTLE_S, called_at + rest_s - self._loop.time()))
         self._changed.clear()
+        self._returned_at = self._loop.time()
 
     def _drain(self) -> None:
         """The messages do not matter: everything is read again. Neither does an overrun (ENOBUFS)."""

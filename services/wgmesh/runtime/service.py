@@ -9,7 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import grpc.aio
-from wgmesh.core.errors import CorruptState, InvalidInput, InvalidSetting, MeshError, NotSupported, PermissionDenied
+from wgmesh.core.errors import (
+    CorruptState,
+    InterfaceTaken,
+    InvalidInput,
+    InvalidSetting,
+    MeshError,
+    NotSupported,
+    PermissionDenied,
+)
 from wgmesh.core.version import VERSION
 from wgmesh.runtime import heartbeat, logs, telemetry
 from wgmesh.runtime.callers import CALLERS
@@ -147,7 +155,7 @@ def _exit_code(failure: MeshError) -> int:
     match failure:
         case PermissionDenied():
             return EXIT_PERMISSION
-        case InvalidInput() | CorruptState() | NotSupported():
+        case InvalidInput() | CorruptState() | NotSupported() | InterfaceTaken():
             return EXIT_UNUSABLE
         case _:
             return EXIT_FAILED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from wgmesh.core.errors import DeviceUnavailable
 from wgmesh.core.model import IPAddress, IPInterface, IPNetwork, ObservedDevice, ObservedPeer, Overlap, PublicKey
@@ -22,11 +22,13 @@ from wgmesh.wireguard.plan import (
     RemoveMeshRoute,
     RemovePeer,
     RemoveRoute,
+    RestoreName,
     SetGuard,
     SetListenPort,
     SetMtu,
     SetPeer,
 )
+from wgmesh.wireguard.ways import Way
 
 RANDOM_PORT = 40000  # what "the kernel" chooses for a device that comes up without a port
 
@@ -50,6 +52,8 @@ class MemoryDevice(ABC):
         self.mesh_routes: set[IPNetwork] = set()
         self.guard: tuple[str, ...] = ()
         self.overlapping: tuple[Overlap, ...] = ()
+        self.renamed = False
+        self.known_ways: dict[IPAddress, Way] = {}
         self.foreign = foreign or ForeignRoutes()
 
     @abstractmethod
@@ -80,6 +84,7 @@ class MemoryDevice(ABC):
             mesh_routes=frozenset(self.mesh_routes),
             overlaps=self.overlapping,
             guard=self.guard,
+            renamed=self.renamed,
         )
 
     async def observe(self) -> ObservedDevice | None:
@@ -93,6 +98,9 @@ class MemoryDevice(ABC):
 
     async def overlaps(self) -> tuple[Overlap, ...]:
         return self.overlapping
+
+    async def ways(self, addresses: Collection[IPAddress]) -> Mapping[IPAddress, Way]:
+        return self.known_ways
 
     async def busy_ports(self) -> frozenset[int]:
         return frozenset({self.listen_port} if self.up else ())
@@ -121,6 +129,8 @@ class MemoryDevice(ABC):
                 self.addresses.remove(address)
             case BringUp():
                 self.up, self.listen_port = True, self.listen_port or RANDOM_PORT
+            case RestoreName():
+                self.renamed = False
             case SetListenPort(port):
                 self.listen_port = port
             case RemovePeer(key):

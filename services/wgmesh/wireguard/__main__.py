@@ -26,18 +26,16 @@ async def main(shell: Shell, settings: WireGuardSettings) -> None:
     mesh = settings.limits.mesh
     async with open_device(settings.interface, identity.private_key, mesh, settings.state_dir) as device:
         controller = DeviceController(device, store, identity, settings.limits, shell.log)
-        await device.require_support()
-        # Before serving: an interface that is not ours ends the service here, with the reason.
-        await controller.look(full=True)
-        if controller.snapshots.value.device is None:
-            await controller.refuse_to_overlap()
+        # Before serving: an interface that is not ours, a host that uses the mesh's networks already, or one that can
+        # have no interface, ends the service here, with the reason.
+        await controller.prepare()
         servicer = WireGuardServicer(controller, identity.private_key)
         async with (
             shell.serve(lambda server: add_WireGuardServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
             asyncio.TaskGroup() as tasks,
         ):
             work = [
-                tasks.create_task(watch(controller, shell.log)),
+                tasks.create_task(watch(controller)),
                 tasks.create_task(follow_host(settings.interface, controller, shell.log)),
                 tasks.create_task(follow_own_addresses(settings.interface, controller.forget_sources, shell.log)),
             ]

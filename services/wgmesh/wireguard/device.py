@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from wgmesh.core.errors import DeviceUnavailable
 from wgmesh.core.keys.private_key import PrivateKey
-from wgmesh.core.model import ObservedDevice, ObservedPeer, Overlap, PublicKey
+from wgmesh.core.model import IPAddress, ObservedDevice, ObservedPeer, Overlap, PublicKey
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.plan import Action, SetPeer
+from wgmesh.wireguard.ways import Way
 
 KERNEL = "kernel"  # the name of the kernel's own WireGuard, beside those of programs
 
@@ -54,7 +56,7 @@ class Device(Protocol):
     """One WireGuard device that is ours, or does not exist yet.
 
     Every method raises DeviceUnavailable if the host could not be looked at or changed (which is never the same as
-    "nothing is there"), PermissionDenied without CAP_NET_ADMIN, and AlreadyRunning if an interface of the name exists
+    "nothing is there"), PermissionDenied without CAP_NET_ADMIN, and InterfaceTaken if an interface of the name exists
     that is not ours; such an interface is left alone.
     """
 
@@ -72,6 +74,12 @@ class Device(Protocol):
 
     async def overlaps(self) -> tuple[Overlap, ...]:
         """Returns what the host has in the mesh's networks, where there is no device that could tell."""
+
+    async def ways(self, addresses: Collection[IPAddress]) -> Mapping[IPAddress, Way]:
+        """Asks the kernel where a packet to each of these addresses would go.
+
+        Nothing is asked, and nothing returned, where at the last look no rule of the host came before the main table.
+        """
 
     async def busy_ports(self) -> frozenset[int]:
         """Returns the UDP ports that are taken now, ours among them."""

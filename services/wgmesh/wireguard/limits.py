@@ -142,7 +142,7 @@ class _Judge:
         for network in sorted(peer.routable_networks, key=network_order):
             reason = self._against_route(network, peer.public_key)
             if reason:
-                refused.append(RefusedRoute(network, peer.public_key, reason))
+                refused.append(RefusedRoute(network, peer.public_key, reason, peer.public_key not in self._reached))
             else:
                 routed.add(network)
         return replace(

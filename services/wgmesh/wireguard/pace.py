@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from operator import attrgetter
@@ -12,9 +13,10 @@ BURST_S = 3.0  # a first handshake takes one round trip; one that got lost is tr
 BURST_INTERVAL_S = 0.05
 BURST_PEER_S = 0.005  # on top for each peer: a look reads all of them
 ACTIVE_INTERVAL_S = 1.0
-IDLE_INTERVAL_S = 10.0  # nothing is missed: a handshake that comes late only shows its age late
+IDLE_INTERVAL_S = 10.0  # at most: a handshake that comes late only shows its age late
+IDLE_SHARE = 0.001  # of a processor for an idle device: a small one is looked at every second also then
 IDLE_AFTER_LOOKS = 5  # looks in a row that found nothing but traffic
-FULL_LOOK_INTERVAL_S = 30.0  # addresses and routes change only by hand: seen within this time
+FULL_LOOK_INTERVAL_S = 30.0  # addresses and routes: the kernel tells of their changes, and nothing hangs on that alone
 
 
 def _all_but(*names: str) -> Callable[[ObservedPeer], object]:
@@ -23,11 +25,17 @@ def _all_but(*names: str) -> Callable[[ObservedPeer], object]:
 
 _but_counters = _all_but("rx_bytes", "tx_bytes")
 _but_traffic = _all_but("rx_bytes", "tx_bytes", "handshake_at")
+_settings = attrgetter("public_key", "allowed_ips", "persistent_keepalive_s", "preshared_key")
 
 
 def same_but_counters(one: ObservedDevice | None, other: ObservedDevice | None) -> bool:
     """Whether two looks differ in nothing but bytes received and sent."""
     return _same(one, other, _but_counters)
+
+
+def same_settings(one: ObservedDevice | None, other: ObservedDevice | None) -> bool:
+    """Whether two looks differ in nothing that only changes when somebody sets it."""
+    return _same(one, other, _settings)
 
 
 def _same_but_traffic(one: ObservedDevice | None, other: ObservedDevice | None) -> bool:
@@ -57,11 +65,18 @@ class Pace:
         self._unchanged = 0
 
     def on_look(
-        self, now: float, before: ObservedDevice | None, seen: ObservedDevice | None, *, is_curious: bool = False
+        self,
+        now: float,
+        before: ObservedDevice | None,
+        seen: ObservedDevice | None,
+        spent_s: float = math.inf,
+        *,
+        is_curious: bool = False,
     ) -> float:
-        """Takes what was known before a look and what it found; returns the seconds to wait before the next one.
+        """Takes what was known before a look, what it found, and its processor time.
 
-        `is_curious`: data flows, or an answer is due. A peer that is gone is to be seen seconds after its last answer.
+        Returns the seconds to wait before the next one. `is_curious`: data flows, or an answer is due. A peer that is
+        gone is to be seen seconds after its last answer.
         """
         self._unchanged = self._unchanged + 1 if _same_but_traffic(before, seen) else 0
         peers = seen.peers if seen else ()
@@ -69,7 +84,9 @@ class Pace:
             return min(BURST_INTERVAL_S + BURST_PEER_S * len(peers), ACTIVE_INTERVAL_S)
         if is_curious:
             return min(max(ACTIVE_INTERVAL_S, BURST_PEER_S * len(peers)), IDLE_INTERVAL_S)
-        return ACTIVE_INTERVAL_S if self._unchanged < IDLE_AFTER_LOOKS else IDLE_INTERVAL_S
+        if self._unchanged < IDLE_AFTER_LOOKS:
+            return ACTIVE_INTERVAL_S
+        return min(max(ACTIVE_INTERVAL_S, spent_s / IDLE_SHARE), IDLE_INTERVAL_S)
 
     def wants_full_look(self, now: float) -> bool:
         """Whether addresses and routes are due as well. Answering yes starts the next span."""

@@ -83,6 +83,14 @@ class BringUp:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreName:
+    """Give the interface its own name back."""
+
+    def describe(self) -> str:
+        return "give the interface its name back"
+
+
+@dataclass(frozen=True, slots=True)
 class SetListenPort:
     """Listen on this UDP port."""
 
@@ -190,6 +198,7 @@ class RemoveDevice:
 
 Step = (
     CreateDevice
+    | RestoreName
     | SetMtu
     | RemoveAddress
     | AddAddress
@@ -226,6 +235,11 @@ def plan(target: DesiredDevice, observed: ObservedDevice | None, now: float) -> 
     return tuple(actions)
 
 
+def plan_creation(observed: ObservedDevice | None) -> tuple[Step, ...]:
+    """Returns what makes sure that there is a device, as bare as it may be."""
+    return () if observed else (CreateDevice(),)
+
+
 def plan_removal(observed: ObservedDevice | None) -> tuple[Action, ...]:
     """Returns what leaves nothing behind. The rules go last, and also where somebody has removed the device."""
     return (RemoveDevice(), SetGuard(Guard())) if observed else (SetGuard(Guard()),)
@@ -237,7 +251,7 @@ def is_live(peer: ObservedPeer, now: float) -> bool:
 
 
 def _plan_link(target: DesiredDevice, current: ObservedDevice) -> list[Step]:
-    actions: list[Step] = []
+    actions: list[Step] = [RestoreName()] if current.renamed else []
     if target.mtu != current.mtu:
         actions.append(SetMtu(target.mtu))
     wanted, present = frozenset(target.addresses), frozenset(current.addresses)

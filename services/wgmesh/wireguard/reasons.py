@@ -27,6 +27,7 @@ from wgmesh.wireguard.plan import (
     RemoveMeshRoute,
     RemovePeer,
     RemoveRoute,
+    RestoreName,
     SetGuard,
     SetListenPort,
     SetMtu,
@@ -90,6 +91,8 @@ class Reasons:
                 return "It is none of this node's addresses in the mesh."
             case BringUp():
                 return "It is down, and carries nothing." if self._observed else _NEW
+            case RestoreName():
+                return "It is this node's, and has another name."
             case SetListenPort(port):
                 return " ".join(self._why_port(port))
             case RemovePeer(key):
@@ -176,6 +179,7 @@ _KINDS: dict[type[Step], ActionKind] = {
     AddAddress: ActionKind.ADD_ADDRESS,
     RemoveAddress: ActionKind.REMOVE_ADDRESS,
     BringUp: ActionKind.BRING_UP,
+    RestoreName: ActionKind.RENAME,
     SetListenPort: ActionKind.SET_LISTEN_PORT,
     RemovePeer: ActionKind.REMOVE_PEER,
     AddRoute: ActionKind.ADD_ROUTE,

@@ -44,6 +44,7 @@ class FakeDevice(MemoryDevice):
         self.busy, self.secretly_busy, self.faults = busy, secretly_busy, faults
         self.applied: list[Action] = []
         self.looks: list[str] = []  # at what, in order: each costs something
+        self.trouble: MeshError | None = None  # what every look ends with
         self.answers = asyncio.Event()  # cleared: a full look hangs
         self.answers.set()
 
@@ -68,11 +69,17 @@ class FakeDevice(MemoryDevice):
     async def observe(self) -> ObservedDevice | None:
         self.looks.append("device")
         await self.answers.wait()
+        self._raise_trouble()
         return await super().observe()
 
     async def refresh(self, last: ObservedDevice) -> ObservedDevice | None:
         self.looks.append("peers")
+        self._raise_trouble()
         return await super().refresh(last)
+
+    def _raise_trouble(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     async def foreign_routes(self) -> ForeignRoutes:
         self.looks.append("routes")

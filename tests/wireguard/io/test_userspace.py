@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from support.devices import key, psk
-from wgmesh.core.errors import DeviceUnavailable, NotSupported
+from support.interpreters import STRANGER
+from wgmesh.core.errors import DeviceUnavailable, InterfaceTaken, NotSupported
 from wgmesh.wireguard.device import DeviceGone, PortBusy
 from wgmesh.wireguard.io import userspace
-from wgmesh.wireguard.io.userspace import UserspaceTunnel, program_path
+from wgmesh.wireguard.io.userspace import UserspaceTunnel, last_words, program_path, start_program
 from wgmesh.wireguard.plan import SetPeer
 
 
@@ -118,3 +120,69 @@ def test_without_any_wireguard_the_error_says_what_to_install(monkeypatch: pytes
     monkeypatch.setenv(userspace.PROGRAM_VARIABLE, "no-such-program")
     with pytest.raises(NotSupported, match=r"Install the package wireguard-go"):
         program_path()
+
+
+async def test_what_was_meant_for_one_program_is_never_told_to_another_that_took_its_place(tmp_path: Path) -> None:
+    def with_key(number: int) -> Callable[[bytes], bytes]:
+        return lambda request: (
+            f"private_key={number:064x}\nerrno=0\n\n".encode() if b"get" in request else b"errno=0\n\n"
+        )
+
+    tunnel = UserspaceTunnel("wireguard-go", tmp_path / "s")
+    async with program(tmp_path / "s", with_key(1)):
+        await tunnel.read()
+        tunnel.close()
+    (tmp_path / "s").unlink(missing_ok=True)
+    async with program(tmp_path / "s", with_key(2)) as requests:
+        with pytest.raises(DeviceGone, match="another program"):
+            await tunnel.set_peer(SetPeer(key(1), new=True))
+        tunnel.close()
+    assert [request for request in requests if b"set" in request] == []
+
+
+@pytest.mark.root
+async def test_a_socket_that_is_closed_to_this_user_is_somebody_elses_and_not_a_leftover(tmp_path: Path) -> None:
+    async def ask() -> None:
+        tunnel = UserspaceTunnel("wireguard-go", tmp_path / "s")
+        with pytest.raises(InterfaceTaken, match="another user"):
+            await tunnel.is_alive()
+
+    async with program(tmp_path / "s", lambda request: b"errno=0\n\n"):
+        (tmp_path / "s").chmod(0)
+        os.seteuid(STRANGER)
+        try:
+            await ask()
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (
+            b"ERROR: (wg0) 2026/11/28 06:38:34 Failed to create TUN device: no such file\n",
+            "Failed to create TUN device: no such file",
+        ),
+        (b'first\npanic: it\'s "bad".\n\n', "panic: it's 'bad'"),
+        (b"\x1b[31mred", "[31mred"),
+        (b"", ""),
+    ],
+)
+def test_of_what_a_program_said_the_last_line_is_told(output: bytes, words: str) -> None:
+    assert last_words(output) == words
+
+
+async def test_a_program_that_ends_at_once_is_told_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken-go"
+    broken.write_text(
+        "#!/bin/sh\necho 'ERROR: (wg0) 2026/11/28 06:38:34 Failed to create TUN device: no such file' >&2; exit 1\n"
+    )
+    broken.chmod(0o755)
+    monkeypatch.setenv(userspace.PROGRAM_VARIABLE, str(broken))
+    with pytest.raises(DeviceUnavailable, match='said "Failed to create TUN device: no such file"'):
+        await start_program("wg0", UserspaceTunnel("broken-go", tmp_path / "s"))
+    broken.write_bytes(b"\x7fELF of another machine")
+    with pytest.raises(NotSupported, match="cannot be executed"):
+        await start_program("wg0", UserspaceTunnel("broken-go", tmp_path / "s"))

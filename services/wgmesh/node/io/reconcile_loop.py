@@ -111,7 +111,7 @@ class ReconcileLoop:
     def _problems(self) -> tuple[str, ...]:
         """What may keep a plan from being carried out, or from being what it will be then."""
         problem = self._turn_problem or self._discovery_problem
-        found = [f"The last turn failed: {problem}"] if problem else []
+        found = [f"The last turn failed: {each}" for each in ((problem,) if problem else self._device_problems)]
         if not self._clients.discovery.connected:
             found.append(
                 "The discovery process of this node does not answer: the plan is made with what it said last, "
@@ -156,6 +156,9 @@ class ReconcileLoop:
             if self._composer is None:
                 self._composer = Composer(self._settings, snapshot.identity.public_key)
             self._world = World(snapshot.identity, snapshot.device)
+            self._outcome = replace(  # the wireguard process takes turns by itself where the host has changed
+                self._outcome, refused_routes=snapshot.refused_routes, peer_failures=snapshot.peer_failures
+            )
             self._device_problems = snapshot.problems
             if snapshot.problems:
                 self._device_looked_at = snapshot.observed_at

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgmesh.supervisor import access_list
+from wgmesh.supervisor.io import socket_owner
 from wgmesh.supervisor.io.privileges import Account, account_of, group_id, obstacle
+from wgmesh.supervisor.io.socket_owner import Owner
 from wgmesh.supervisor.settings import CONTROL_GROUP, IDENTITIES, SupervisorSettings
 
 SOCKET_DIRECTORY = Path("/run/wireguard")  # compiled into wireguard-go and wg
@@ -82,7 +84,9 @@ def granted(account: Account, settings: SupervisorSettings) -> Iterator[Access]:
                 descriptors.append(descriptor)
                 _allow(shared, account)
             needed.append(shared)
-        _hand_over_socket(SOCKET_DIRECTORY / f"{settings.interface}.sock", account)
+        _hand_over_socket(
+            SOCKET_DIRECTORY / f"{settings.interface}.sock", settings.state_dir / f"{settings.interface}.json", account
+        )
         present = [(shared.path, shared.mode) for shared in needed if shared.path.exists()]
         remedy = f"Userspace WireGuard needs it: `setfacl -m u:{account.uid}:rwX` gives it to that user."
         yield Access(obstacle(account, present), tuple(descriptors), remedy)
@@ -159,9 +163,15 @@ def _marks() -> tuple[int, int]:
     return account_of(IDENTITIES["wireguard"]).uid, group_id(CONTROL_GROUP)
 
 
-def _hand_over_socket(path: Path, account: Account) -> None:
-    # a device that is adopted may have been started while the wireguard process ran as somebody else
+def _hand_over_socket(path: Path, identity: Path, account: Account) -> None:
+    """Gives the wireguard process the socket of our own device that an earlier life had as another user, or a leftover.
+
+    A program watches its socket, and ends as soon as anything about the file changes, its owner too. So that of others
+    is left as it is, and the wireguard process refuses the interface; ours ends, and is started again.
+    """
     with suppress(OSError):
         status = path.lstat()
-        if stat.S_ISSOCK(status.st_mode) and status.st_uid != account.uid:
+        if not stat.S_ISSOCK(status.st_mode) or status.st_uid == account.uid:
+            return
+        if socket_owner.owner(path, identity) is not Owner.OTHERS:
             os.chown(path, account.uid, -1, follow_symlinks=False)

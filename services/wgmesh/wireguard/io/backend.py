@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from wgmesh.core.errors import AlreadyRunning, DeviceUnavailable, MeshError, NotSupported
+from wgmesh.core.errors import DeviceUnavailable, InterfaceTaken, MeshError, NotSupported
 from wgmesh.core.keys.private_key import PrivateKey
-from wgmesh.core.model import Guard, IPNetwork, ObservedDevice, ObservedPeer, Overlap
+from wgmesh.core.model import Guard, IPAddress, IPNetwork, ObservedDevice, ObservedPeer, Overlap
 from wgmesh.core.network_index import is_host
 from wgmesh.runtime.uninterrupted import to_its_end
 from wgmesh.wireguard.admission import ForeignRoutes
@@ -22,7 +22,7 @@ from wgmesh.wireguard.io.kernel import open_kernel_tunnel
 from wgmesh.wireguard.io.netfilter import GuardTable
 from wgmesh.wireguard.io.netlink import Link, Links, Routes, open_links
 from wgmesh.wireguard.io.resolvers import Resolvers
-from wgmesh.wireguard.io.userspace import open_userspace_tunnel, program_path, socket_path, start_program
+from wgmesh.wireguard.io.userspace import open_userspace_tunnel, socket_path, start_program
 from wgmesh.wireguard.overlaps import Standing, overlaps
 from wgmesh.wireguard.plan import (
     Action,
@@ -36,12 +36,14 @@ from wgmesh.wireguard.plan import (
     RemoveMeshRoute,
     RemovePeer,
     RemoveRoute,
+    RestoreName,
     SetGuard,
     SetListenPort,
     SetMtu,
     SetPeer,
 )
 from wgmesh.wireguard.ports import parse_udp_table
+from wgmesh.wireguard.ways import Way
 
 # The table of the calling thread's network namespace; /proc/net is that of the process.
 UDP_TABLES = (Path("/proc/thread-self/net/udp"), Path("/proc/thread-self/net/udp6"))
@@ -66,6 +68,8 @@ class LinuxDevice:
         self._links = links
         self._birth_mark = birth_mark
         self._link: Link | None = None
+        self._ruled = frozenset[int]()  # see Routes, as it was at the last look
+        self._own_index: int | None = None  # of the interface that was seen to be ours, whatever its name is now
         self._tunnel: Tunnel | None = None
         self._tunnel_stack = AsyncExitStack()
         self._resolvers = Resolvers()
@@ -74,6 +78,14 @@ class LinuxDevice:
     async def observe(self) -> ObservedDevice | None:
         self._reap()
         link = await self._links.find(self._interface)
+        if link is None or self._own_index not in (None, link.index):
+            renamed = await self._renamed()
+            if link is not None and renamed is not None:
+                raise InterfaceTaken(
+                    f"Interface {self._interface} is not this node's, whose own was named {renamed.name} by somebody. "
+                    f"It was not touched: remove it, and {renamed.name} gets its name back."
+                )
+            link = link or renamed
         if link is None:
             await self._forget()
             return None
@@ -81,6 +93,7 @@ class LinuxDevice:
         state = await tunnel.read()
         self._require_ours(state)
         self._link = link
+        self._own_index = link.index
         routes = await self._routes(link.index)
         standing = Standing(link.index, routes.mesh)
         return ObservedDevice(
@@ -92,6 +105,7 @@ class LinuxDevice:
             peers=state.peers,
             routes=routes.own,
             up=link.up,
+            renamed=link.name != self._interface,
             mesh_routes=routes.mesh,
             overlaps=overlaps(self._mesh, _without_members(routes.foreign, state.peers), standing),
             guard=self._guard_names(),
@@ -115,6 +129,9 @@ class LinuxDevice:
 
     async def overlaps(self) -> tuple[Overlap, ...]:
         return overlaps(self._mesh, await self.foreign_routes(), Standing())
+
+    async def ways(self, addresses: Collection[IPAddress]) -> Mapping[IPAddress, Way]:
+        return {each: await self._links.way_to(each) for each in addresses if each.version in self._ruled}
 
     async def busy_ports(self) -> frozenset[int]:
         try:
@@ -140,13 +157,14 @@ class LinuxDevice:
             case _:
                 await self._apply_to_link(action, self._index())
 
-    async def require_support(self) -> None:
-        """Raises NotSupported, with what to install, where neither the kernel nor a program speaks WireGuard.
-
-        Asked at start, so that a host that can never have the device says so at once and not at every turn.
-        """
-        if await self._links.find(self._interface) is None and not await self._links.have_wireguard():
-            program_path()
+    async def release(self) -> None:
+        """Removes what is ours where an interface of others has our name: our own under another name, and the rules."""
+        link = await self._renamed()
+        if link is not None:
+            await self._links.delete(link.index)
+        await self._forget()
+        with suppress(NotSupported):
+            self._guard.replace(())
 
     async def sweep(self) -> None:
         """Removes what an earlier life left: an interface that never got its key, rules whose interface is gone."""
@@ -175,6 +193,10 @@ class LinuxDevice:
                 await self._links.remove_address(index, address)
             case BringUp():
                 await self._links.bring_up(index)
+            case RestoreName():
+                await self._links.rename(index, self._interface)
+                await self._forget()  # the kernel's WireGuard is spoken to by name
+                await self._take_up(index)
             case AddRoute(network, _):
                 await self._links.add_route(index, network)
             case RemoveRoute(network):
@@ -186,6 +208,7 @@ class LinuxDevice:
 
     async def _routes(self, index: int | None) -> Routes:
         routes = await self._links.routes(index, self._mesh)
+        self._ruled = routes.ruled
         return replace(routes, foreign=replace(routes.foreign, resolvers=self._resolvers.addresses()))
 
     def _guard_names(self) -> tuple[str, ...]:
@@ -227,9 +250,9 @@ class LinuxDevice:
     async def _create_in_userspace(self) -> None:
         async with open_userspace_tunnel(self._interface) as tunnel:
             if await tunnel.is_alive():
-                raise AlreadyRunning(
-                    f"Another WireGuard program serves {socket_path(self._interface)} already. "
-                    "End it, or choose another interface name."
+                raise InterfaceTaken(
+                    f"Another WireGuard program serves {socket_path(self._interface)} already. It was not touched: "
+                    "end it, or choose another name with --interface."
                 )
             self._program = await start_program(self._interface, tunnel)
 
@@ -240,6 +263,25 @@ class LinuxDevice:
         tunnel = await self._tunnel_of(link)
         await tunnel.set_private_key(self._private_key)
         self._link = link
+        self._own_index = link.index
+
+    async def _take_up(self, index: int) -> None:
+        link = await self._links.at(index)
+        if link is None:
+            raise DeviceGone(f"Interface {self._interface} vanished.")
+        await self._tunnel_of(link)
+        self._link = link
+
+    async def _renamed(self) -> Link | None:
+        """The interface that was seen to be ours, under another name. None: it is gone, or it is not ours any more."""
+        link = await self._links.at(self._own_index) if self._own_index is not None else None
+        if link is None or link.name == self._interface:
+            return None
+        try:
+            tunnel = await self._tunnel_of(link)
+            return link if (await tunnel.read()).public_key == self._public_key else None
+        except (DeviceUnavailable, InterfaceTaken):
+            return None
 
     async def _undo_creation(self) -> None:
         link = await self._links.find(self._interface)
@@ -251,6 +293,7 @@ class LinuxDevice:
         await self._links.delete(self._index())
         if self._program is not None:
             await self._wait_for_program(self._program)
+        self._own_index = None
         await self._forget()
         await self._wait_for_silence()
 
@@ -272,28 +315,30 @@ class LinuxDevice:
         self._program = None
 
     async def _tunnel_of(self, link: Link) -> Tunnel:
-        """Returns the way to speak to an existing interface. Raises AlreadyRunning if it is none of WireGuard's."""
-        if self._tunnel is not None and self._link is not None and self._link.index == link.index:
+        """Returns the way to speak to an existing interface. Raises InterfaceTaken if it is none of WireGuard's."""
+        known = self._link
+        if self._tunnel and known and (known.index, known.name) == (link.index, link.name):
             return self._tunnel
         await self._forget()
         if link.kind == "wireguard":
-            self._tunnel = await self._tunnel_stack.enter_async_context(open_kernel_tunnel(self._interface))
+            self._tunnel = await self._tunnel_stack.enter_async_context(open_kernel_tunnel(link.name))
             return self._tunnel
         if link.kind == "tun":
             tunnel = await self._tunnel_stack.enter_async_context(open_userspace_tunnel(self._interface))
             if await tunnel.is_alive():
                 self._tunnel = tunnel
                 return tunnel
-        raise AlreadyRunning(
-            f"Interface {self._interface} exists and is no WireGuard device of this node "
-            f"(it is a {link.kind or 'hardware'} interface). Remove it, or choose another name with --interface."
+        raise InterfaceTaken(
+            f"Interface {self._interface} exists and is no WireGuard device of this node (it is a "
+            f"{link.kind or 'hardware'} interface). It was not touched: remove it, or choose another name "
+            "with --interface."
         )
 
     def _require_ours(self, state: TunnelState) -> None:
         if state.public_key == self._public_key:
             return
         whose = f"the key {state.public_key.short}..." if state.public_key else "no key"
-        raise AlreadyRunning(
+        raise InterfaceTaken(
             f"Interface {self._interface} exists with {whose}, which is not this node's. It was not touched: "
             f"remove it with `ip link del {self._interface}`, or choose another name with --interface."
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from wgmesh.core.model import IPAddress, IPInterface, IPNetwork
 from wgmesh.runtime.netlink import AsyncIPRoute, NetlinkError
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone
+from wgmesh.wireguard.ways import Way
 
 # Marks our routes, so that nobody else's are ever taken for ours. iproute2's rt_protos gives names up to 99 and from
 # 186 (FRR's bgp) to 192; nothing known uses the numbers in between.
@@ -36,6 +36,8 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _ROUTE_TYPES = {6: "a blackhole route", 7: "an unreachable route", 8: "a prohibiting route", 9: "a throw route"}
 _UNICAST = 1
 _LOCAL = 2
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)  # also of prohibit and blackhole routes
+_USUAL_RULES = frozenset({(0, _LOCAL_TABLE), (32766, _MAIN_TABLE), (32767, 253)})  # ip-rule(8): local, main and default
 _LINK_LOCAL = ipaddress.ip_network("fe80::/10")
 
 
@@ -43,6 +45,7 @@ _LINK_LOCAL = ipaddress.ip_network("fe80::/10")
 class Link:
     """One network interface. `kind` is the kernel's word (wireguard, tun, veth ...), empty for hardware."""
 
+    name: str
     index: int
     kind: str
     mtu: int
@@ -51,11 +54,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """All routes of the host: ours on behalf of peers, ours to the mesh, and those of others."""
+    """All routes of the host: ours on behalf of peers, ours to the mesh, and those of others.
+
+    `ruled` are the IP versions in which a rule may have something else looked up before the main table.
+    """
 
     own: frozenset[IPNetwork]
     mesh: frozenset[IPNetwork]
     foreign: ForeignRoutes
+    ruled: frozenset[int]
 
 
 class Links:
@@ -65,14 +72,26 @@ class Links:
         self._netlink = netlink
 
     async def find(self, name: str) -> Link | None:
+        return await self._link(f"look at interface {name}", ifname=name)
+
+    async def at(self, index: int) -> Link | None:
+        """The interface with this number, whatever its name is now."""
+        return await self._link(f"look at interface {index}", index=index)
+
+    async def _link(self, doing: str, **chosen: object) -> Link | None:
         try:
-            (message,) = await self._netlink.link("get", ifname=name)
+            (message,) = await self._netlink.link("get", **chosen)
         except NetlinkError as error:
             if error.code == errno.ENODEV:
                 return None
-            raise translate(error, f"look at interface {name}") from None
-        kind = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or ""
-        return Link(message.get("index"), kind, message.get_attr("IFLA_MTU"), bool(message.get("flags") & _UP))
+            raise translate(error, doing) from None
+        return Link(
+            message.get_attr("IFLA_IFNAME"),
+            message.get("index"),
+            message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "",
+            message.get_attr("IFLA_MTU"),
+            bool(message.get("flags") & _UP),
+        )
 
     async def addresses(self, index: int) -> tuple[IPInterface, ...]:
         """Returns the addresses in a stable order, without IPv6 link-local ones, which are the kernel's own."""
@@ -93,7 +112,7 @@ class Links:
 
         A route of the kernel's to the mesh through our interface is ours too: it came with an address of ours.
         """
-        tables = await self._reached_tables()
+        tables, ruled = await self._rules()
         own: dict[bool, set[IPNetwork]] = {False: set(), True: set()}
         routes: list[ForeignRoute] = []
         addresses: list[ForeignRoute] = []
@@ -112,7 +131,20 @@ class Links:
                 elif interface != index:
                     (addresses if kind == _LOCAL else routes).append(_foreign_route(message, network, interface))
         foreign = ForeignRoutes(tuple(routes), frozenset(gateways), addresses=tuple(addresses))
-        return Routes(frozenset(own[False]), frozenset(own[True]), foreign)
+        return Routes(frozenset(own[False]), frozenset(own[True]), foreign, ruled)
+
+    async def way_to(self, address: IPAddress) -> Way:
+        """Asks the kernel where a packet of this host to `address` goes."""
+        family = _FAMILIES[address.version == 6]
+        try:
+            (message,) = await self._netlink.route("get", dst=str(address), family=family)
+        except NetlinkError as error:
+            if error.code in _NO_WAY:
+                return Way("")
+            raise translate(error, f"ask for the way to {address}", address.version) from None
+        link = await self.at(message.get_attr("RTA_OIF")) if message.get_attr("RTA_OIF") else None
+        is_passable = message.get("type") in (_UNICAST, _LOCAL)
+        return Way(link.name if link and is_passable else "", message.get_attr("RTA_TABLE") or 0)
 
     async def create_wireguard(self, name: str) -> None:
         """Creates a kernel WireGuard interface. Raises NotSupported where the kernel has none."""
@@ -123,18 +155,6 @@ class Links:
                 raise NotSupported("This kernel has no WireGuard module.") from None
             raise translate(error, f"create interface {name}") from None
 
-    async def have_wireguard(self) -> bool:
-        """Whether the kernel can make a WireGuard interface, found out by making one for a moment."""
-        name = f"wgtry{os.getpid()}"
-        try:
-            await self.create_wireguard(name)
-        except NotSupported:
-            return False
-        trial = await self.find(name)
-        if trial is not None:
-            await self.delete(trial.index)
-        return True
-
     async def delete(self, index: int) -> None:
         with translated("remove the interface"):
             await self._netlink.link("del", index=index)
@@ -143,13 +163,24 @@ class Links:
         with translated(f"set MTU {mtu}"):
             await self._netlink.link("set", index=index, mtu=mtu)
 
+    async def rename(self, index: int, name: str) -> None:
+        """Names an interface. Older kernels rename none that is up: there it is down afterwards."""
+        with translated(f"name the interface {name}"):
+            try:
+                await self._netlink.link("set", index=index, ifname=name)
+            except NetlinkError as error:
+                if error.code != errno.EBUSY:
+                    raise
+                await self._netlink.link("set", index=index, state="down")
+                await self._netlink.link("set", index=index, ifname=name)
+
     async def bring_up(self, index: int) -> None:
         with translated("bring the interface up"):
             await self._netlink.link("set", index=index, state="up")
 
     async def add_address(self, index: int, address: IPInterface) -> None:
         """Adds it without the route to its network that the kernel would add: that route is a step of its own."""
-        try:
+        with translated(f"add address {address}", address.version):
             await self._netlink.addr(
                 "add",
                 index=index,
@@ -157,38 +188,30 @@ class Links:
                 prefixlen=address.network.prefixlen,
                 flags=_NO_PREFIX_ROUTE,
             )
-        except NetlinkError as error:
-            if address.version == 6 and error.code == errno.EACCES:  # what disable_ipv6=1 leads to; EPERM is another
-                raise NotSupported(f"Could not add address {address}: IPv6 is switched off on this host.") from None
-            raise translate(error, f"add address {address}") from None
 
     async def remove_address(self, index: int, address: IPInterface) -> None:
-        with translated(f"remove address {address}"):
+        with translated(f"remove address {address}"), _gone_already(errno.EADDRNOTAVAIL):
             await self._netlink.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
 
     async def add_route(self, index: int, network: IPNetwork) -> None:
         """Adds, never replaces: a route of somebody else with this destination makes it fail."""
-        with translated(f"route {network}"):
+        with translated(f"route {network}", network.version):
             await self._netlink.route("add", **_route(index, network))
 
     async def remove_route(self, index: int, network: IPNetwork) -> None:
-        with translated(f"remove route {network}"):
+        with translated(f"remove route {network}"), _gone_already(errno.ESRCH):
             await self._netlink.route("del", **_route(index, network))
 
     async def add_mesh_route(self, index: int, network: IPNetwork) -> None:
         """Adds a route to the mesh, or to a part of it, that gives way to every other one."""
-        try:
+        with translated(f"route {network}", network.version):
             await self._netlink.route("add", priority=MESH_METRIC, **_route(index, network))
-        except NetlinkError as error:
-            if network.version == 6 and error.code == errno.EACCES:  # what disable_ipv6=1 leads to; EPERM is another
-                raise NotSupported(f"Could not route {network}: IPv6 is switched off on this host.") from None
-            raise translate(error, f"route {network}") from None
 
     async def remove_mesh_route(self, index: int, network: IPNetwork) -> None:
         """Removes it, also where it is the kernel's."""
         route = _route(index, network)
         del route["proto"]
-        with translated(f"remove route {network}"):
+        with translated(f"remove route {network}"), _gone_already(errno.ESRCH):
             await self._netlink.route("del", **route)
 
     async def _all_routes(self) -> AsyncIterator[Any]:
@@ -197,15 +220,21 @@ class Links:
                 async for message in await self._netlink.get_routes(family=family):
                     yield message
 
-    async def _reached_tables(self) -> frozenset[int]:
-        """The tables that a rule leads to. Those of VRFs are worlds of their own, and no rule names them."""
-        tables = {_MAIN_TABLE, _LOCAL_TABLE}
-        for family in _FAMILIES:
+    async def _rules(self) -> tuple[frozenset[int], frozenset[int]]:
+        """The tables that a rule leads to, and the IP versions in which another table may come before the main one.
+
+        The tables of VRFs are worlds of their own, and no rule names them.
+        """
+        tables, ruled = {_MAIN_TABLE, _LOCAL_TABLE}, set[int]()
+        for family, version in zip(_FAMILIES, (4, 6), strict=True):
             with translated("read the routing rules"):
                 async for message in await self._netlink.get_rules(family=family):
+                    table = message.get_attr("FRA_TABLE") or message.get("table")
                     if message.get("action") == _TO_TABLE:
-                        tables.add(message.get_attr("FRA_TABLE") or message.get("table"))
-        return frozenset(tables)
+                        tables.add(table)
+                    if (message.get_attr("FRA_PRIORITY") or 0, table) not in _USUAL_RULES:
+                        ruled.add(version)
+        return frozenset(tables), frozenset(ruled)
 
 
 @asynccontextmanager
@@ -215,22 +244,35 @@ async def open_links() -> AsyncIterator[Links]:
         yield Links(netlink)
 
 
-class translated:
-    """Turns a NetlinkError inside the block into an error of ours. `doing` completes "could not ..."."""
+@contextmanager
+def _gone_already(code: int) -> Iterator[None]:
+    """What was to be removed may have been removed by others since it was looked at."""
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code != code:
+            raise
 
-    def __init__(self, doing: str) -> None:
+
+class translated:
+    """Turns a NetlinkError inside the block into an error of ours. See `translate`."""
+
+    def __init__(self, doing: str, family: int = 0) -> None:
         self._doing = doing
+        self._family = family
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, NetlinkError):
-            raise translate(error, self._doing) from None
+            raise translate(error, self._doing, self._family) from None
 
 
-def translate(error: NetlinkError, doing: str) -> MeshError:
-    """Returns our error for a netlink one. `doing` completes "could not ..."."""
+def translate(error: NetlinkError, doing: str, family: int = 0) -> MeshError:
+    """Returns our error for a netlink one. `doing` completes "could not ...", with an address of `family` 4 or 6."""
+    if family == 6 and error.code == errno.EACCES:  # what disable_ipv6=1 leads to; EPERM is another
+        return NotSupported(f"Could not {doing}: IPv6 is switched off on this host.")
     if error.code in (errno.EPERM, errno.EACCES):
         return PermissionDenied(f"Could not {doing}: this needs the capability CAP_NET_ADMIN. Start wgmesh as root.")
     if error.code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):

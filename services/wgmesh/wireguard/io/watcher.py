@@ -1,4 +1,8 @@
-"""Looks at the device again and again, and lets the controller publish what changed."""
+"""Looks at the device again and again, and lets the controller publish what it finds.
+
+The kernel tells of what changes around WireGuard (host_watch.py). It does not tell what is changed in WireGuard itself,
+by `wg set` for example: that is polled, as often as pace.py says.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +11,28 @@ import time
 from contextlib import suppress
 
 from wgmesh.core.errors import MeshError
-from wgmesh.runtime.logs import BoundLogger
 from wgmesh.wireguard.io.controller import DeviceController
 from wgmesh.wireguard.pace import Pace
 
 
-async def watch(controller: DeviceController, log: BoundLogger) -> None:
-    """Runs until cancelled. A look that fails is logged once, and published beside what was last seen."""
+async def watch(controller: DeviceController) -> None:
+    """Runs until cancelled. A look that fails is logged once, and tried again."""
     pace = Pace()
-    trouble = ""
     while True:
         before = controller.snapshots.value.device
+        spent_s = time.process_time()
         try:
-            await controller.look(full=pace.wants_full_look(time.monotonic()))
+            if controller.due_in_s() <= 0:
+                await controller.repair()
+            else:
+                await controller.look(full=pace.wants_full_look(time.monotonic()))
         except MeshError as error:
-            if str(error) != trouble:
-                log.warning("device could not be looked at", reason=str(error))
-            trouble = str(error)
-            controller.note_trouble(trouble)
-        else:
-            trouble = ""
+            controller.say_once([str(error)])
+        spent_s = time.process_time() - spent_s
         seen = controller.snapshots.value.device
-        delay_s = pace.on_look(time.monotonic(), before, seen, is_curious=controller.is_curious)
+        delay_s = pace.on_look(time.monotonic(), before, seen, spent_s, is_curious=controller.is_curious)
         with suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
+            async with asyncio.timeout(min(delay_s, controller.due_in_s())):
                 await controller.changed.wait()
                 controller.changed.clear()
                 pace.on_applied(time.monotonic())
