@@ -13,16 +13,15 @@ from wgmesh.convert import nat as nat_messages
 from wgmesh.convert import peer as peer_messages
 from wgmesh.convert import plan as plan_messages
 from wgmesh.convert.scalar import endpoint_value, public_key
+from wgmesh.core.device_plan import ActionKind, DevicePlan, PlannedAction
 from wgmesh.core.errors import InvalidInput
 from wgmesh.core.model import (
-    ActionKind,
     ApplyOutcome,
     Ban,
     Candidate,
     CandidateSource,
     DesiredDevice,
     DesiredPeer,
-    DevicePlan,
     DeviceSnapshot,
     DiscoveryLayer,
     Endpoint,
@@ -39,7 +38,6 @@ from wgmesh.core.model import (
     PeerFailure,
     PeerProof,
     PeersSnapshot,
-    PlannedAction,
     PresharedKey,
     PublicKey,
     RefusedRoute,

@@ -15,7 +15,7 @@ from support.lab.namespace import Node, two_nodes
 from support.lab.pings import RunningPing
 from support.lab.wireguard_lab import BACKENDS, Service, desired, peer
 from support.promises import promised
-from support.waiting import PATIENCE_S
+from support.waiting import PATIENCE_S, until
 from wgmesh.client.wireguard import WireGuardClient
 from wgmesh.demo.waiting import wait_for
 from wgmesh.wireguard.io.identity_store import IdentityStore
@@ -78,23 +78,27 @@ async def test_a_stopped_service_removes_its_device_and_one_told_to_keep_it_does
     assert list(a.sockets.iterdir()) == []
 
 
-async def test_a_lost_device_is_published_and_made_again_with_the_same_port_and_key(
+async def test_a_lost_device_is_made_again_by_the_service_itself_with_the_same_port_and_key(
     nodes: tuple[Node, Node], services: Callable[..., Service]
 ) -> None:
     a, _ = nodes
     service = services(a, "51830")
     wanted = desired(1, port=51830)
-    before = (await service.apply(wanted)).device
+    await service.apply(wanted)
+    key, index = a.call("wg", "show", "wg0", "public-key"), index_of(a)
+    a.call("ip", "link", "del", "wg0")
+    await until(lambda: index_of(a) not in ("", index) and a.call("wg", "show", "wg0", "listen-port") == "51830\n")
+    assert a.call("wg", "show", "wg0", "public-key") == key
     async with WireGuardClient(service.socket) as client:
-        watch = client.watch_device()
-        assert (await anext(watch)).device is not None
-        a.call("ip", "link", "del", "wg0")
-        while (seen := await anext(watch)).device is not None:
-            pass
-    after = (await service.apply(wanted)).device
-    assert before is not None and after is not None
-    assert after.listen_port == before.listen_port == 51830
-    assert seen.identity.mesh_ipv4 == ipaddress.ip_address("10.77.0.1")
+        snapshot = await anext(client.watch_device())
+    assert snapshot.device is not None and snapshot.device.listen_port == 51830 and snapshot.problems == ()
+    assert snapshot.identity.mesh_ipv4 == ipaddress.ip_address("10.77.0.1")
+
+
+def index_of(node: Node) -> str:
+    """The number of its wg0; empty while there is none."""
+    found = subprocess.run(["ip", "-n", node.name, "-o", "link", "show", "wg0"], capture_output=True, text=True)
+    return found.stdout.partition(":")[0]
 
 
 async def test_a_first_handshake_is_published_at_once(

@@ -5,16 +5,14 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import replace
 
+from wgmesh.core.device_plan import ActionKind, DevicePlan, PlannedAction
 from wgmesh.core.model import (
-    ActionKind,
     DesiredDevice,
     DesiredPeer,
-    DevicePlan,
     Identity,
     Peer,
     PeerFailure,
     PeersSnapshot,
-    PlannedAction,
     PresharedKey,
     PublicKey,
     RefusedRoute,

@@ -10,16 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.devices import desired_device, desired_devices, desired_peer, key, keys, nets, observed_devices, psk
-from wgmesh.core.model import (
-    ActionKind,
-    DesiredDevice,
-    Endpoint,
-    ObservedDevice,
-    ObservedPeer,
-    PlannedAction,
-    PublicKey,
-    RefusedRoute,
-)
+from wgmesh.core.device_plan import ActionKind, PlannedAction
+from wgmesh.core.model import DesiredDevice, Endpoint, ObservedDevice, ObservedPeer, PublicKey, RefusedRoute
 from wgmesh.wireguard.admission import Admitted, ForeignRoute, ForeignRoutes, admit
 from wgmesh.wireguard.plan import plan
 from wgmesh.wireguard.reasons import Reasons

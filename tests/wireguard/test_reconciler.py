@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from support.devices import LIMITS, desired_device, desired_peer, key
 from support.doubles.fake_device import RANDOM_PORT, FakeDevice
+from wgmesh.core.device_plan import ActionKind
 from wgmesh.core.errors import DeviceUnavailable, InvalidSetting, MeshError, NotSupported, PermissionDenied
-from wgmesh.core.model import ActionKind, Endpoint, ObservedPeer, Overlap, PublicKey, RefusedRoute
+from wgmesh.core.model import Endpoint, ObservedPeer, Overlap, PublicKey, RefusedRoute
 from wgmesh.wireguard.admission import ForeignRoute, ForeignRoutes
 from wgmesh.wireguard.device import KERNEL, DeviceGone
 from wgmesh.wireguard.disputes import AT_ONCE, CALM_S, UNDONE

@@ -14,8 +14,9 @@ from wgmesh.convert.device import (
     device_snapshot_from_proto,
 )
 from wgmesh.convert.plan import device_plan_from_proto
+from wgmesh.core.device_plan import DevicePlan
 from wgmesh.core.keys.possession import Agreement
-from wgmesh.core.model import ApplyOutcome, DesiredDevice, DevicePlan, DeviceSnapshot, PublicKey
+from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot, PublicKey
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 from wgmesh.v1.wireguard_service_pb2_grpc import WireGuardServiceStub
 

@@ -11,8 +11,8 @@ from wgmesh.convert.device import (
     refused_route_to_proto,
 )
 from wgmesh.convert.scalar import network, public_key, text
+from wgmesh.core.device_plan import ActionKind, DevicePlan, PlannedAction
 from wgmesh.core.errors import InvalidInput
-from wgmesh.core.model import ActionKind, DevicePlan, PlannedAction
 from wgmesh.v1 import device_pb2
 from wgmesh.v1 import wireguard_service_pb2 as wireguard_pb2
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from wgmesh.convert.device import peer_failure_to_proto, refused_route_to_proto
 from wgmesh.convert.plan import planned_action_to_proto
-from wgmesh.core.model import ActionKind, DevicePlan, IPNetwork, PeerFailure, PlannedAction, PublicKey
+from wgmesh.core.device_plan import ActionKind, DevicePlan, PlannedAction
+from wgmesh.core.model import IPNetwork, PeerFailure, PublicKey
 from wgmesh.node.composition import Composition, World
 from wgmesh.node.liveness import Liveness
 from wgmesh.v1 import node_service_pb2 as node_pb2

@@ -8,15 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
-from wgmesh.core.model import (
-    ActionKind,
-    DesiredDevice,
-    IPNetwork,
-    ObservedDevice,
-    ObservedPeer,
-    PlannedAction,
-    RefusedRoute,
-)
+from wgmesh.core.device_plan import ActionKind, PlannedAction
+from wgmesh.core.model import DesiredDevice, IPNetwork, ObservedDevice, ObservedPeer, RefusedRoute
 from wgmesh.wireguard.plan import (
     AddAddress,
     AddMeshRoute,

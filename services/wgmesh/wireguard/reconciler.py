@@ -6,16 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from wgmesh.core.device_plan import DevicePlan
 from wgmesh.core.errors import InvalidSetting, MeshError, NotSupported
-from wgmesh.core.model import (
-    ApplyOutcome,
-    DesiredDevice,
-    DevicePlan,
-    ObservedDevice,
-    PeerFailure,
-    PublicKey,
-    RefusedRoute,
-)
+from wgmesh.core.model import ApplyOutcome, DesiredDevice, ObservedDevice, PeerFailure, PublicKey, RefusedRoute
 from wgmesh.wireguard.admission import ForeignRoutes, admit
 from wgmesh.wireguard.device import KERNEL, Device, DeviceGone, PortBusy
 from wgmesh.wireguard.disputes import Disputes, Undone

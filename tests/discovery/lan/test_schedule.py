@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 from wgmesh.core.model import Endpoint
 from wgmesh.discovery.host_interfaces import LanInterface
@@ -28,6 +31,36 @@ def test_a_newcomer_brings_the_next_announcement_forward_but_not_beyond_the_rate
     assert announced_at(lan, until=12.0) == [7.0, 12.0]
     lan.hurry("lan:eth0", 13.0)
     assert announced_at(lan, until=14.0) == [13.01]  # half of the jitter
+
+
+def test_of_hundreds_of_interfaces_ten_keep_their_rate_and_the_others_cost_together_no_more_than_these() -> None:
+    lan = LanSchedule(lambda: 0.5)
+    lan.set_channels(channels(*many(300)), 0.0)
+    announced_at(lan, until=10.0)
+    counts = Counter(name for batch in batches(lan, until=310.0) for name in batch)
+    assert {counts[f"v{number}"] for number in range(10)} <= {59, 60, 61}
+    assert {counts[f"v{number}"] for number in range(10, 300)} == {2}
+
+
+def test_of_hundreds_of_interfaces_the_first_open_as_ever_and_the_others_once_and_some_at_a_time() -> None:
+    lan = LanSchedule(lambda: 0.5)
+    lan.set_channels(channels(*many(300)), 0.0)
+    opened = batches(lan, until=0.4)
+    lan.restart(0.5)  # what we say of ourselves has changed: ten hear it at once
+    opened += batches(lan, until=4.0)
+    counts = Counter(name for batch in opened for name in batch)
+    assert max(map(len, opened)) <= 20
+    assert len(counts) == 300 and {counts[f"v{number}"] for number in range(10, 300)} == {1}
+    assert counts["v0"] == 3
+
+
+def test_a_neighbour_that_is_heard_on_one_of_hundreds_of_interfaces_brings_it_to_its_rate_at_once() -> None:
+    lan = LanSchedule(lambda: 0.5)
+    lan.set_channels(channels(*many(300)), 0.0)
+    announced_at(lan, until=20.0)
+    lan.heard("lan:v277", 20.5)
+    times = [round(at, 3) for at, names in announced(lan, until=60.0) if "v277" in names]
+    assert times == [20.5, 25.5, 30.5, 35.5, 40.5]  # until four of that neighbour's are missed
 
 
 def test_interfaces_keep_their_own_time_and_a_new_one_starts_at_once() -> None:
@@ -77,7 +110,7 @@ def test_ipv6_beside_ipv4_is_announced_on_as_often_while_somebody_is_heard_by_it
     lan = LanSchedule(lambda: 0.5)
     lan.set_channels(channels(BOTH)[1:], 0.0)
     announced_at(lan, until=10.0)
-    lan.need("lan6:eth0", 12.0)
+    lan.heard("lan6:eth0", 12.0)
     assert announced_at(lan, until=60.0) == [12.0, 17.0, 22.0, 27.0, 32.0]  # until four of that neighbour's are missed
     lan.restart(61.0)
     assert announced_at(lan, until=92.0) == [92.0]
@@ -100,8 +133,19 @@ def started(interface: LanInterface) -> LanSchedule:
     return lan
 
 
+def many(count: int) -> list[LanInterface]:
+    return [replace(ETH1, name=f"v{number}", index=10 + number) for number in range(count)]
+
+
 def announced_at(lan: LanSchedule, until: float) -> list[float]:
-    times = []
-    while (due := lan.poll_timeout()) is not None and due <= until:
-        times += [round(due, 3)] * len(lan.due(due))
-    return times
+    return [round(at, 3) for at, names in announced(lan, until) for _ in names]
+
+
+def batches(lan: LanSchedule, until: float) -> list[list[str]]:
+    return [names for _, names in announced(lan, until)]
+
+
+def announced(lan: LanSchedule, until: float) -> Iterator[tuple[float, list[str]]]:
+    """When something is announced, and on which interfaces."""
+    while (at := lan.poll_timeout()) is not None and at <= until:
+        yield at, [channel.interface.name for channel in lan.due(at)]

@@ -116,13 +116,12 @@ class LanLayer(Layer):
         else:
             return
         self._members.heard_at[LAN] = now
+        self._schedule.heard(received.channel, now)
         record = table.get(key)
         is_lost = record is not None and record.is_lost  # and here it is
         if is_new_address or is_new_run or is_news or is_lost or record is None or record.control_endpoint is None:
             address = Endpoint(source.host, self._members.exchange_port_in(body))
             self._contacts.add(address, Origin.HEARD, now, key, eager=is_first or is_news or is_lost)
-        if source.host.version == 6:
-            self._schedule.need(received.channel, now)
         if is_first:
             self._schedule.hurry(received.channel, now)
 

@@ -8,8 +8,9 @@ import time
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
+from wgmesh.core.device_plan import DevicePlan
 from wgmesh.core.errors import DeviceUnavailable, InterfaceTaken, MeshError, NotSupported, PermissionDenied
-from wgmesh.core.model import ApplyOutcome, DesiredDevice, DevicePlan, DeviceSnapshot, Identity, ObservedDevice
+from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot, Identity, ObservedDevice
 from wgmesh.core.pauses import Pauses
 from wgmesh.runtime import telemetry
 from wgmesh.runtime.logs import BoundLogger
