@@ -211,7 +211,7 @@ def _spawn(program: str, interface: str, words: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [program, "-f", interface],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=words,  # where wireguard-go has its log
             stderr=words,
             start_new_session=True,
             close_fds=True,
