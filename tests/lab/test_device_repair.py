@@ -116,8 +116,12 @@ def test_the_device_is_mended_also_while_the_node_process_hangs(pair: list[MeshN
         ("ip route add 172.20.1.0/24 dev {lan} metric 100", "ip route del 172.20.1.0/24 dev {lan} metric 100"),
         ("ip route replace 172.20.1.0/24 dev {lan}", "ip route del 172.20.1.0/24 dev {lan}"),
         ("ip route add 172.20.1.128/25 dev {lan}", "ip route del 172.20.1.128/25 dev {lan}"),
+        (
+            "ip route add 172.20.1.0/24 dev {lan} table 78; ip rule add table 78 priority 101",
+            "ip rule del table 78; ip route flush table 78",
+        ),
     ],
-    ids=["an own network", "a route", "a route in place of ours", "a part of it"],
+    ids=["an own network", "a route", "a route in place of ours", "a part of it", "a route of another table"],
 )
 def test_a_network_that_the_host_claims_is_left_to_it_and_comes_back_when_that_goes(
     pair: list[MeshNode], claim: str, withdraw: str
@@ -143,7 +147,8 @@ def refused(node: MeshNode) -> dict[str, str]:
 def test_a_rule_that_leads_the_mesh_elsewhere_is_told_and_told_no_more_when_it_goes(pair: list[MeshNode]) -> None:
     a, _ = pair
     told = f"Packets for {SITE} do not enter the tunnel"
-    a.host.exec("sh", "-c", f"ip route add {SITE} dev {a.host.interface} table 77; ip rule add table 77 priority 100")
+    wider = f"ip route add 172.20.0.0/16 dev {a.host.interface} table 77"  # claims nothing: in one table ours would win
+    a.host.exec("sh", "-c", f"{wider}; ip rule add table 77 priority 100")
     wait_for(lambda: told in plan(a), promised(BACK_S), "the operator is told")
     a.host.exec("sh", "-c", "ip rule del table 77; ip route flush table 77")
     wait_for(lambda: told not in plan(a), promised(BACK_S), "no more")
