@@ -14,6 +14,7 @@ from wgmesh.wireguard.pace import (
     FULL_LOOK_INTERVAL_S,
     IDLE_AFTER_LOOKS,
     IDLE_INTERVAL_S,
+    IDLE_SHARE,
     Pace,
 )
 
@@ -82,3 +83,9 @@ def test_addresses_and_routes_are_looked_at_now_and_then() -> None:
     assert pace.wants_full_look(100.0)
     assert not pace.wants_full_look(100.0 + FULL_LOOK_INTERVAL_S - 1)
     assert pace.wants_full_look(100.0 + FULL_LOOK_INTERVAL_S)
+
+
+def test_an_idle_device_that_is_cheap_to_look_at_is_looked_at_more_often() -> None:
+    same = device(CONNECTED)
+    delays = [idle().on_look(9.0, same, same, spent_s) for spent_s in (0.0001, 0.001, 0.1)]
+    assert delays == [ACTIVE_INTERVAL_S, 0.001 / IDLE_SHARE, IDLE_INTERVAL_S]

@@ -14,7 +14,7 @@ BURST_INTERVAL_S = 0.05
 BURST_PEER_S = 0.005  # on top for each peer: a look reads all of them
 ACTIVE_INTERVAL_S = 1.0
 IDLE_INTERVAL_S = 10.0  # at most: a handshake that comes late only shows its age late
-IDLE_SHARE = 0.001  # of a processor for an idle device: a small one is looked at every second also then
+IDLE_SHARE = 0.0005  # of a processor for an idle device: a small one is looked at every second or two also then
 IDLE_AFTER_LOOKS = 5  # looks in a row that found nothing but traffic
 FULL_LOOK_INTERVAL_S = 30.0  # addresses and routes: the kernel tells of their changes, and nothing hangs on that alone
 
