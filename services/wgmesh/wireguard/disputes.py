@@ -30,6 +30,7 @@ AT_ONCE = 10  # repetitions: more than a person undoes in a row
 ONE_MORE_AFTER_S = 15.0
 FIRST_PAUSE_S = 1.0
 LAST_PAUSE_S = 60.0
+LAST_RETRY_S = 5.0  # of what the kernel refuses: somebody waits for it to work again, and a try costs little
 CALM_S = 2 * LAST_PAUSE_S  # what has lasted this long is not in dispute any more
 STEPS_MAX = 4096  # more than a device has addresses, routes and peers
 
@@ -48,22 +49,25 @@ class Disputes:
 
     def __init__(self) -> None:
         self._pauses: Pauses[Hashable] = Pauses(FIRST_PAUSE_S, LAST_PAUSE_S, STEPS_MAX)
+        self._retries: Pauses[Hashable] = Pauses(FIRST_PAUSE_S, LAST_RETRY_S, STEPS_MAX)
         self._done: Recent[Hashable, tuple[float, TokenBucket]] = Recent(STEPS_MAX)  # when last; how often again
         self._errors: Recent[Hashable, MeshError] = Recent(STEPS_MAX)
 
     def objection(self, step: Action, now: float) -> MeshError | None:
         """Why the step is not taken now; None where it may be."""
         subject = _subject(step)
-        if subject is None or self._pauses.is_over(subject, now):
+        if subject is None:
             return None
-        return self._errors.get(subject) or Undone()
+        if not self._retries.is_over(subject, now):
+            return self._errors.get(subject)
+        return None if self._pauses.is_over(subject, now) else Undone()
 
     def failed(self, step: Action, error: MeshError, now: float) -> None:
         """The step was tried in vain."""
         subject = _subject(step)
         if subject is not None:
             self._errors.note(subject, error)
-            self._pauses.begin(subject, now)
+            self._retries.begin(subject, now)
 
     def done(self, step: Action, now: float) -> MeshError | None:
         """The step was taken. Returns why it may not last, where that was seen before."""
@@ -73,9 +77,8 @@ class Disputes:
         subject = _subject(step)
         if subject is None:
             return None
-        if self._errors.get(subject) is not None:  # the pause was for what had failed, and fails no more
-            self._errors.forget(subject)
-            self._pauses.forget(subject)
+        self._errors.forget(subject)
+        self._retries.forget(subject)
         done_at, patience = self._done.get(subject) or (-math.inf, TokenBucket(1 / ONE_MORE_AFTER_S, AT_ONCE, now))
         self._done.note(subject, (now, patience))
         if now - done_at >= CALM_S:
@@ -87,7 +90,9 @@ class Disputes:
     def until(self, step: Action) -> float | None:
         """When the pause of the step is over; None where it has none."""
         subject = _subject(step)
-        return None if subject is None else self._pauses.until(subject)
+        if subject is None:
+            return None
+        return self._retries.until(subject) or self._pauses.until(subject)
 
 
 def _subject(step: Action) -> Hashable | None:
