@@ -28,7 +28,7 @@ def build(
 
 
 def test_without_any_setting_the_defaults_hold() -> None:
-    assert build() == MeshSettings(hostname="home")
+    assert build() == MeshSettings(hostname="home", follows_host_name=True)
 
 
 def test_each_default_in_the_help_is_the_real_one() -> None:
@@ -68,7 +68,12 @@ def test_an_underlay_that_cannot_be_is_refused(given: dict[str, tuple[str, ...]]
 def test_every_setting_of_a_node_has_a_flag() -> None:
     fields = {field.name for field in dataclasses.fields(MeshSettings)}
 
-    assert fields == {row.field for row in SETTINGS if row.field}
+    assert fields - {"follows_host_name"} == {row.field for row in SETTINGS if row.field}
+
+
+def test_a_name_that_was_chosen_does_not_follow_the_host() -> None:
+    assert not build({"hostname": ("büro",)}).follows_host_name
+    assert build({"hostname": ("büro",)}).hostname == "buro"
 
 
 @pytest.mark.attack("a file that lies in the way", "break the program with deep or hostile TOML")

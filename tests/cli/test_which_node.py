@@ -18,6 +18,8 @@ from wgmesh.v1 import peer_pb2
 QUESTIONS = {
     ("status",): (),
     ("plan",): (),
+    ("down",): ("--wait", "0"),
+    ("ping",): ("alice", "--count", "1"),
     ("reload",): (),
     ("test-peer",): ("--peer", "192.0.2.7"),
     ("peers", "list"): (),

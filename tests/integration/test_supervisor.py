@@ -67,6 +67,26 @@ def test_a_stop_ends_services_in_reverse_order(base: Path) -> None:
     assert list((base / "run/toy0").rglob("*.sock")) == []
 
 
+def test_a_node_that_ctrl_c_has_stopped_ends_with_130(base: Path) -> None:
+    with Supervised(base) as node:
+        node.wait_until_ready()
+        node.process.send_signal(signal.SIGINT)
+
+        assert node.exit_code() == 130
+    assert {line["how"] for line in node.events("child ended")} == {"code 0"}
+
+
+def test_the_child_that_clients_speak_to_ends_the_node_and_any_other_that_asks_for_it_is_not_heard(base: Path) -> None:
+    with Supervised(base, "asks to stop") as node:
+        code = node.exit_code()
+
+    asked = [line["service"] for line in node.events("toy asks to stop")]
+    assert code == 0
+    assert set(asked) == SERVICES
+    assert asked[-1] == "node"  # the others were ready, and had asked, before it was started
+    assert {line["how"] for line in node.events("child ended")} == {"code 0"}
+
+
 def test_a_second_stop_signal_hastens_a_service_that_does_not_end(base: Path) -> None:
     with Supervised(base, "stubborn") as node:
         node.wait_until_ready()
@@ -74,7 +94,7 @@ def test_a_second_stop_signal_hastens_a_service_that_does_not_end(base: Path) ->
         node.wait_for("node stopping")
         node.process.send_signal(signal.SIGINT)
 
-        assert node.exit_code() == 0
+        assert node.exit_code() == 130
     assert {line["child"] for line in node.events("child killed")} == {"node"}
 
 

@@ -331,8 +331,8 @@ def test_a_peer_is_found_by_its_key_a_beginning_of_it_or_its_name(selector: str)
 
 
 def test_a_peer_is_found_by_either_of_its_mesh_addresses() -> None:
-    for address in (peer(BOB).mesh_ipv4, peer(BOB).mesh_ipv6):
-        assert select_peer(THREE, str(address)).public_key == BOB.raw
+    for address in (str(peer(BOB).mesh_ipv4), str(peer(BOB).mesh_ipv6), str(peer(BOB).mesh_ipv6).upper()):
+        assert select_peer(THREE, address).public_key == BOB.raw
 
 
 def test_a_host_name_that_looks_like_the_beginning_of_a_key_means_the_host() -> None:
@@ -345,6 +345,28 @@ def test_a_host_name_that_is_somebodys_whole_key_does_not_stand_for_that_somebod
     named = peer_statuses(picture((peer(ALICE, BOB.text), CONNECTED), (peer(BOB, "bob"), CONNECTED)))
 
     assert select_peer(named, BOB.text).public_key == BOB.raw
+
+
+@pytest.mark.parametrize("selector", ["ALICE", "aLiCe", "älice"])
+def test_a_peer_is_found_by_its_name_in_any_case(selector: str) -> None:
+    assert select_peer(THREE, selector).public_key == ALICE.raw
+    assert chosen_for_ban(PICTURE, SETTINGS, selector) == (ALICE, "alice")
+
+
+def test_of_names_that_differ_in_case_alone_the_very_one_is_meant_and_a_third_spelling_is_not_clear() -> None:
+    both = peer_statuses(picture((peer(ALICE, "Web"), CONNECTED), (peer(BOB, "web"), CONNECTED)))
+
+    assert select_peer(both, "Web").public_key == ALICE.raw
+    assert select_peer(both, "web").public_key == BOB.raw
+    with pytest.raises(PeerNotFound, match="2 peers fit 'WEB'"):
+        select_peer(both, "WEB")
+
+
+def test_the_name_that_is_shown_is_the_one_that_is_announced() -> None:
+    renamed = replace(PICTURE, hostname="buro-2")
+
+    assert status(SETTINGS, renamed, "1", 0.0).hostname == "buro-2"
+    assert status(SETTINGS, PICTURE, "1", 0.0).hostname == SETTINGS.hostname
 
 
 def test_a_selector_that_fits_nobody_says_where_all_are_listed() -> None:
@@ -384,7 +406,7 @@ def test_a_whole_key_can_be_banned_that_nobody_has_met_and_before_anything_is_kn
     assert chosen_for_ban(PICTURE, SETTINGS, BOB.text) == (BOB, "bob")
 
 
-@pytest.mark.parametrize("selector", [OWN.text, "self", str(OWN_ADDRESSES.ipv4), str(OWN_ADDRESSES.ipv6)])
+@pytest.mark.parametrize("selector", [OWN.text, "self", "SELF", str(OWN_ADDRESSES.ipv4), str(OWN_ADDRESSES.ipv6)])
 def test_a_node_cannot_ban_itself(selector: str) -> None:
     with pytest.raises(InvalidInput, match="cannot ban itself"):
         chosen_for_ban(PICTURE, SETTINGS, selector)

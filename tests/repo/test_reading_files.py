@@ -20,6 +20,7 @@ OTHERS = {
     "services/wgmesh/wireguard/io/resolvers.py": "the host's name servers; their file may be the resolver's",
     "clients/wgmesh/cli/secret_reading.py": "a pipe from its own child",
     "clients/wgmesh/cli/capabilities.py": "/proc/self, which the kernel writes",
+    "clients/wgmesh/cli/process_end.py": "/proc of the supervisor, which the kernel writes",
     "clients/wgmesh/cli/private_files.py": "creates a new file",
     "clients/wgmesh/cli/app.py": "/dev/null",
     "clients/wgmesh/demo/pinger.py": "the demonstration's own namespaces",

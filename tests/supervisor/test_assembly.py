@@ -94,3 +94,11 @@ def test_no_child_goes_on_with_the_descriptor_of_the_secret(child: str) -> None:
 
     with pytest.raises(OSError, match="Bad file descriptor"):
         secret.close()
+
+
+def test_only_the_process_that_clients_speak_to_may_end_the_node() -> None:
+    secret = SealedSecret.of(SECRET)
+    specs = children(MeshSettings("home", metrics_address="127.0.0.1:9090"), LAYOUT, secret, Filter())
+    secret.close()
+
+    assert {spec.name for spec in specs if spec.may_stop_node} == {"node"}

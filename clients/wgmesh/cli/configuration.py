@@ -66,7 +66,7 @@ def build_settings(
     Raises InvalidSetting.
     """
     merged = _merged(flags, environ, file)
-    fields: dict[str, Any] = {"hostname": hostname}
+    fields: dict[str, Any] = {"hostname": hostname, "follows_host_name": "hostname" not in merged}
     if runtime_dir is not None:
         fields["runtime_dir"] = runtime_dir
     for row in SETTINGS:
@@ -80,6 +80,14 @@ def build_settings(
     _check_dht(merged, settings)
     _check_underlay(settings)
     return settings
+
+
+def given_text(
+    name: str, flags: Mapping[str, Sequence[str]], environ: Mapping[str, str], file: Mapping[str, Given]
+) -> str | None:
+    """The text that counts for a setting with one value; None where none was given."""
+    given = _merged(flags, environ, file).get(name)
+    return given.texts[-1] if given is not None else None
 
 
 def _merged(

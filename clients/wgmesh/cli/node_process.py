@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wgmesh.cli import exits
 from wgmesh.cli.capabilities import CAP_NET_ADMIN, has_capabilities
-from wgmesh.cli.configuration import SECRET_FILE_KEY, Given, build_settings, read_configuration
+from wgmesh.cli.configuration import SECRET_FILE_KEY, Given, build_settings, given_text, read_configuration
 from wgmesh.cli.credentials import SecretSources, read_secret_input
 from wgmesh.cli.interruption import ended_by_ctrl_c
 from wgmesh.cli.join_flags import JoinFlags
@@ -20,6 +20,7 @@ from wgmesh.cli.output import warn
 from wgmesh.cli.secret_reading import read_apart
 from wgmesh.cli.sockets import Presence, presence
 from wgmesh.core.errors import MeshError, PermissionDenied
+from wgmesh.core.hostname import LONGEST_HOSTNAME, normalised_hostname
 from wgmesh.core.keys.keyschedule import MeshLayout
 from wgmesh.core.settings import MeshSettings
 
@@ -63,7 +64,14 @@ def settings_of(
     given = dict(flags.settings)
     if flags.as_json:
         given.setdefault("log-format", ("json",))
-    return build_settings(layout, _own_hostname(), given, environ, file, _own_runtime_dir(environ))
+    settings = build_settings(layout, _own_hostname(), given, environ, file, _own_runtime_dir(environ))
+    name = given_text("hostname", given, environ, file) or socket.gethostname()
+    if name != settings.hostname:
+        warn(
+            f"the host name {name!r} is told to others as {settings.hostname!r}; in a mesh a name has ASCII letters,"
+            f" digits and hyphens, {LONGEST_HOSTNAME} at most"
+        )
+    return settings
 
 
 def _check_socket(path: Path) -> None:
@@ -72,8 +80,8 @@ def _check_socket(path: Path) -> None:
 
 
 def _own_hostname() -> str:
-    """The host's name without the signs that a mesh message cannot carry."""
-    return "".join(sign for sign in socket.gethostname() if " " <= sign <= "~")[:253]
+    """The host's name as a mesh carries it; empty where nothing of it is left."""
+    return normalised_hostname(socket.gethostname())
 
 
 def _own_runtime_dir(environ: Mapping[str, str]) -> Path | None:

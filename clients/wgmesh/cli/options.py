@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from wgmesh.cli.parameters import Seconds
 from wgmesh.cli.sockets import SocketChoice, find_socket
 from wgmesh.core.errors import NotReady
 
@@ -24,6 +25,8 @@ TIMEOUT_S = 5.0  # a local call takes milliseconds; five seconds means that the 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")
 
+peer_argument = click.argument("selector", metavar="PEER")
+
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
@@ -31,6 +34,10 @@ class NodeOptions:
 
     choice: SocketChoice
     timeout_s: float
+
+    def path(self) -> Path:
+        """Where the node answers. Raises what find_socket raises."""
+        return find_socket(self.choice, os.environ)
 
     @contextmanager
     def connect(self) -> Iterator[NodeClient]:
@@ -40,7 +47,7 @@ class NodeOptions:
         what its supervisor says.
         """
         try:
-            path = find_socket(self.choice, os.environ)
+            path = self.path()
             from wgmesh.runtime.deferred_imports import defer_unused
 
             defer_unused()
@@ -70,7 +77,7 @@ def node_options(command: Command) -> Command:
     for option in (
         click.option(
             "--timeout",
-            type=click.FloatRange(0.05, 3600),
+            type=Seconds(0.05, 3600),
             default=TIMEOUT_S,
             show_default=True,
             metavar="SECONDS",

@@ -6,13 +6,14 @@ import ipaddress
 import re
 from pathlib import Path
 
+from wgmesh.core.hostname import normalised_hostname
 from wgmesh.core.model import IPNetwork
 from wgmesh.core.settings import EVERYTHING, PRIVATE_NETWORKS
 
 LOWEST_MTU = 1280  # RFC 8200, section 5: below it Linux takes IPv6 off a device
 HIGHEST_MTU = 65455  # 65535 minus the 80 bytes of outer IPv6, UDP and WireGuard headers
 LONGEST_MESH_PREFIX = 30  # two host bits, as upstream asks
-LONGEST_HOSTNAME = 253  # the same
+LONGEST_DNS_NAME = 253  # RFC 1035, section 2.3.4, as text
 LONGEST_LINK_NAME = 15  # Linux, IFNAMSIZ less the terminating zero
 DEFAULT_STUN_PORT = 3478  # RFC 8489, section 9
 
@@ -70,10 +71,11 @@ def parse_link_name(text: str) -> str:
 
 
 def parse_hostname(text: str) -> str:
-    """1 to 253 printable ASCII characters, the most that every node of the mesh accepts."""
-    if not 1 <= len(text) <= LONGEST_HOSTNAME or not all(" " <= sign <= "~" for sign in text):
-        raise ValueError(f"{text!r} is not a name of 1 to {LONGEST_HOSTNAME} printable ASCII characters")
-    return text
+    """The name as a mesh carries it (wgmesh.core.hostname); one of which nothing is left is refused."""
+    name = normalised_hostname(text)
+    if not name:
+        raise ValueError(f"{text!r} has no letter or digit that a name in a mesh could have")
+    return name
 
 
 def parse_log_level(text: str) -> str:
@@ -244,4 +246,4 @@ def _is_host_name(text: str) -> bool:
     """RFC 1123 names; digits and dots alone would be a broken IPv4 address."""
     labels = text.removesuffix(".").split(".")
     all_digits = text.replace(".", "").isdigit()
-    return len(text) <= LONGEST_HOSTNAME and not all_digits and all(_LABEL.fullmatch(label) for label in labels)
+    return len(text) <= LONGEST_DNS_NAME and not all_digits and all(_LABEL.fullmatch(label) for label in labels)

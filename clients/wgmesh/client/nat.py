@@ -8,9 +8,12 @@ from pathlib import Path
 import grpc.aio
 from wgmesh.client.channel import ServiceClient
 from wgmesh.convert.nat import paths_snapshot_from_proto
-from wgmesh.core.model import PathsSnapshot
+from wgmesh.convert.scalar import duration
+from wgmesh.core.model import PathsSnapshot, PublicKey
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1.nat_service_pb2_grpc import NatServiceStub
+
+PING_GRACE_S = 1.0  # the wait of the nat process ends first, so that its answer arrives instead of ours
 
 
 class NatClient(ServiceClient):
@@ -23,3 +26,9 @@ class NatClient(ServiceClient):
     def watch_paths(self) -> AsyncIterator[PathsSnapshot]:
         """Yields the paths now and after each change. It never ends."""
         return self._watch(self._stub.WatchPaths, nat_pb2.WatchPathsRequest(), paths_snapshot_from_proto)
+
+    async def ping_peer(self, key: PublicKey, address: str, timeout_s: float) -> nat_pb2.PingPeerResponse:
+        """Asks a peer through the tunnel; `address` is empty for the best one. Raises NotFound, NotReady."""
+        request = nat_pb2.PingPeerRequest(public_key=key.raw, address=address, timeout=duration(timeout_s))
+        answer: nat_pb2.PingPeerResponse = await self._call(self._stub.PingPeer, request, timeout_s + PING_GRACE_S)
+        return answer

@@ -74,9 +74,18 @@ class NodeClient:
 
     def probe_peer(self, host: str, port: int, timeout_s: float) -> node_pb2.ProbePeerResponse:
         """Makes the node ask an address; port 0 is the mesh's exchange port."""
-        wait = Duration(nanos=round(timeout_s % 1 * 1e9), seconds=int(timeout_s))
-        request = node_pb2.ProbePeerRequest(endpoint=endpoint_pb2.Endpoint(host=host, port=port), timeout=wait)
+        endpoint = endpoint_pb2.Endpoint(host=host, port=port)
+        request = node_pb2.ProbePeerRequest(endpoint=endpoint, timeout=_duration(timeout_s))
         return self._call(self._stub.ProbePeer, request, timeout_s + PROBE_GRACE_S)
+
+    def ping_peer(self, selector: str, timeout_s: float) -> node_pb2.NodeServicePingPeerResponse:
+        """Makes the node ask a peer through the tunnel. Takes what get_peer takes. Raises PeerNotFound, NotReady."""
+        request = node_pb2.NodeServicePingPeerRequest(selector=selector, timeout=_duration(timeout_s))
+        return self._call(self._stub.PingPeer, request, timeout_s + PROBE_GRACE_S)
+
+    def stop(self) -> int:
+        """Asks the node to stop, which goes on after the answer. Returns the pid of the process that ends last."""
+        return self._call(self._stub.Stop, node_pb2.StopRequest(), self._timeout_s).pid
 
     def ban_peer(self, selector: str, reason: str) -> node_pb2.NodeServiceBanPeerResponse:
         """Takes what get_peer takes, and the whole key of an unknown peer. Raises PeerNotFound, InvalidInput."""
@@ -99,6 +108,10 @@ class NodeClient:
             return method(request, timeout=timeout_s)
         except grpc.RpcError as failure:
             raise _mesh_error(failure) from None
+
+
+def _duration(span_s: float) -> Duration:
+    return Duration(nanos=round(span_s % 1 * 1e9), seconds=int(span_s))
 
 
 def _mesh_error(failure: grpc.RpcError) -> Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 import sys
 import time
@@ -115,7 +116,7 @@ def run(nodes: int, once: bool, as_json: bool) -> int:
     """Starts `nodes` real nodes and shows them until all ping all; without `once`, until a signal asks it to end.
 
     Returns the exit code. Raises PermissionDenied or NotSupported if real nodes cannot run here, and KeyboardInterrupt,
-    when everything is removed, after a signal that came before all pinged all.
+    when everything is removed, after Ctrl-C, or after another signal that came before all pinged all.
     """
     with noted_signals() as arrived:
         missing = missing_prerequisites()
@@ -130,7 +131,7 @@ def run(nodes: int, once: bool, as_json: bool) -> int:
             )
         with Fabric() as fabric:
             code = _run_on(fabric, nodes, once, as_json, arrived)
-    if code is None:
+    if code is None or signal.SIGINT in arrived:
         raise KeyboardInterrupt
     return code
 

@@ -224,3 +224,90 @@ class WatchPathsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchPathsResponse: _TypeAlias = WatchPathsResponse  # noqa: Y015
+
+@_typing.final
+class PingPeerRequest(_message.Message):
+    """Asks to ping a peer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """The peer's public key, 32 bytes."""
+    address: _builtins.str
+    """Which of its mesh addresses to ask; empty for the one that answered last."""
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long to wait for the answer."""
+
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+        address: _builtins.str = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "public_key", b"public_key", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PingPeerRequest: _TypeAlias = PingPeerRequest  # noqa: Y015
+
+@_typing.final
+class PingPeerResponse(_message.Message):
+    """Whether a peer answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Way:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _WayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[PingPeerResponse._Way.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        WAY_UNSPECIFIED: PingPeerResponse._Way.ValueType  # 0
+        """Not said."""
+        WAY_ECHO: PingPeerResponse._Way.ValueType  # 1
+        """An ICMP echo."""
+        WAY_CONNECTION: PingPeerResponse._Way.ValueType  # 2
+        """A TCP connection to its probe port, where echoes are not answered."""
+
+    class Way(_Way, metaclass=_WayEnumTypeWrapper):
+        """Through what it was asked."""
+
+    WAY_UNSPECIFIED: PingPeerResponse.Way.ValueType  # 0
+    """Not said."""
+    WAY_ECHO: PingPeerResponse.Way.ValueType  # 1
+    """An ICMP echo."""
+    WAY_CONNECTION: PingPeerResponse.Way.ValueType  # 2
+    """A TCP connection to its probe port, where echoes are not answered."""
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_TIME_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """The mesh address that was asked."""
+    way: Global___PingPeerResponse.Way.ValueType
+    """Through what it was asked last."""
+    @_builtins.property
+    def round_trip_time(self) -> _duration_pb2.Duration:
+        """The round trip time; unset if nothing answered in time."""
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        round_trip_time: _duration_pb2.Duration | None = ...,
+        way: Global___PingPeerResponse.Way.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["round_trip_time", b"round_trip_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "round_trip_time", b"round_trip_time", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PingPeerResponse: _TypeAlias = PingPeerResponse  # noqa: Y015

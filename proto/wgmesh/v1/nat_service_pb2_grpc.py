@@ -40,6 +40,11 @@ class NatServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_nat__service__pb2.WatchPathsRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.WatchPathsResponse.FromString,
                 _registered_method=True)
+        self.PingPeer = channel.unary_unary(
+                '/wgmesh.v1.NatService/PingPeer',
+                request_serializer=wgmesh_dot_v1_dot_nat__service__pb2.PingPeerRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.PingPeerResponse.FromString,
+                _registered_method=True)
 
 
 class NatServiceServicer:
@@ -53,6 +58,13 @@ class NatServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PingPeer(self, request, context):
+        """Asks one peer through the tunnel and waits for its answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NatServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_NatServiceServicer_to_server(servicer, server):
                     servicer.WatchPaths,
                     request_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.WatchPathsRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_nat__service__pb2.WatchPathsResponse.SerializeToString,
+            ),
+            'PingPeer': grpc.unary_unary_rpc_method_handler(
+                    servicer.PingPeer,
+                    request_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.PingPeerRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_nat__service__pb2.PingPeerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class NatService:
             '/wgmesh.v1.NatService/WatchPaths',
             wgmesh_dot_v1_dot_nat__service__pb2.WatchPathsRequest.SerializeToString,
             wgmesh_dot_v1_dot_nat__service__pb2.WatchPathsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PingPeer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.NatService/PingPeer',
+            wgmesh_dot_v1_dot_nat__service__pb2.PingPeerRequest.SerializeToString,
+            wgmesh_dot_v1_dot_nat__service__pb2.PingPeerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class NatServiceStub:
     def __new__(cls, channel: _aio.Channel) -> NatServiceAsyncStub: ...
     WatchPaths: _grpc.UnaryStreamMultiCallable[_nat_service_pb2.WatchPathsRequest, _nat_service_pb2.WatchPathsResponse]
     """Streams the state of the paths: a whole snapshot first and after each change."""
+    PingPeer: _grpc.UnaryUnaryMultiCallable[_nat_service_pb2.PingPeerRequest, _nat_service_pb2.PingPeerResponse]
+    """Asks one peer through the tunnel and waits for its answer."""
 
 @_typing.type_check_only
 class NatServiceAsyncStub(NatServiceStub):
@@ -43,6 +45,8 @@ class NatServiceAsyncStub(NatServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     WatchPaths: _aio.UnaryStreamMultiCallable[_nat_service_pb2.WatchPathsRequest, _nat_service_pb2.WatchPathsResponse]  # type: ignore[assignment]
     """Streams the state of the paths: a whole snapshot first and after each change."""
+    PingPeer: _aio.UnaryUnaryMultiCallable[_nat_service_pb2.PingPeerRequest, _nat_service_pb2.PingPeerResponse]  # type: ignore[assignment]
+    """Asks one peer through the tunnel and waits for its answer."""
 
 class NatServiceServicer(metaclass=_abc_1.ABCMeta):
     """Learns how this node and its peers can be reached."""
@@ -54,5 +58,13 @@ class NatServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_nat_service_pb2.WatchPathsResponse], _abc.AsyncIterator[_nat_service_pb2.WatchPathsResponse]]:
         """Streams the state of the paths: a whole snapshot first and after each change."""
+
+    @_abc_1.abstractmethod
+    def PingPeer(
+        self,
+        request: _nat_service_pb2.PingPeerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nat_service_pb2.PingPeerResponse, _abc.Awaitable[_nat_service_pb2.PingPeerResponse]]:
+        """Asks one peer through the tunnel and waits for its answer."""
 
 def add_NatServiceServicer_to_server(servicer: NatServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -747,6 +747,105 @@ class ProbePeerResponse(_message.Message):
 Global___ProbePeerResponse: _TypeAlias = ProbePeerResponse  # noqa: Y015
 
 @_typing.final
+class NodeServicePingPeerRequest(_message.Message):
+    """Asks to ping a peer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTOR_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    selector: _builtins.str
+    """A key, a unique key prefix, a host name or a mesh address, which is then the one that is asked."""
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """How long to wait for the answer."""
+
+    def __init__(
+        self,
+        *,
+        selector: _builtins.str = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["selector", b"selector", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServicePingPeerRequest: _TypeAlias = NodeServicePingPeerRequest  # noqa: Y015
+
+@_typing.final
+class NodeServicePingPeerResponse(_message.Message):
+    """Whether a peer answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    HOSTNAME_FIELD_NUMBER: _builtins.int
+    PING_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """The public key, 32 bytes."""
+    hostname: _builtins.str
+    """The host name, empty if unknown."""
+    @_builtins.property
+    def ping(self) -> _nat_service_pb2.PingPeerResponse:
+        """What the nat service found."""
+
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+        hostname: _builtins.str = ...,
+        ping: _nat_service_pb2.PingPeerResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ping", b"ping"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hostname", b"hostname", "ping", b"ping", "public_key", b"public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServicePingPeerResponse: _TypeAlias = NodeServicePingPeerResponse  # noqa: Y015
+
+@_typing.final
+class StopRequest(_message.Message):
+    """Asks to stop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopRequest: _TypeAlias = StopRequest  # noqa: Y015
+
+@_typing.final
+class StopResponse(_message.Message):
+    """Says that this node will stop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PID_FIELD_NUMBER: _builtins.int
+    pid: _builtins.int
+    """The process that ends last, as its own host counts."""
+    def __init__(
+        self,
+        *,
+        pid: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pid", b"pid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopResponse: _TypeAlias = StopResponse  # noqa: Y015
+
+@_typing.final
 class ReloadRequest(_message.Message):
     """Asks to reload."""
 

@@ -65,6 +65,16 @@ class NodeServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_node__service__pb2.ProbePeerRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.ProbePeerResponse.FromString,
                 _registered_method=True)
+        self.PingPeer = channel.unary_unary(
+                '/wgmesh.v1.NodeService/PingPeer',
+                request_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerResponse.FromString,
+                _registered_method=True)
+        self.Stop = channel.unary_unary(
+                '/wgmesh.v1.NodeService/Stop',
+                request_serializer=wgmesh_dot_v1_dot_node__service__pb2.StopRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.StopResponse.FromString,
+                _registered_method=True)
         self.Reload = channel.unary_unary(
                 '/wgmesh.v1.NodeService/Reload',
                 request_serializer=wgmesh_dot_v1_dot_node__service__pb2.ReloadRequest.SerializeToString,
@@ -133,6 +143,20 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PingPeer(self, request, context):
+        """Asks one peer through the tunnel and waits for its answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Stop(self, request, context):
+        """Stops this node in order. It answers before it stops.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reload(self, request, context):
         """Reads the reload file and applies what can be changed while running.
         """
@@ -193,6 +217,16 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.ProbePeer,
                     request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.ProbePeerRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_node__service__pb2.ProbePeerResponse.SerializeToString,
+            ),
+            'PingPeer': grpc.unary_unary_rpc_method_handler(
+                    servicer.PingPeer,
+                    request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerResponse.SerializeToString,
+            ),
+            'Stop': grpc.unary_unary_rpc_method_handler(
+                    servicer.Stop,
+                    request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.StopRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_node__service__pb2.StopResponse.SerializeToString,
             ),
             'Reload': grpc.unary_unary_rpc_method_handler(
                     servicer.Reload,
@@ -378,6 +412,60 @@ class NodeService:
             '/wgmesh.v1.NodeService/ProbePeer',
             wgmesh_dot_v1_dot_node__service__pb2.ProbePeerRequest.SerializeToString,
             wgmesh_dot_v1_dot_node__service__pb2.ProbePeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PingPeer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.NodeService/PingPeer',
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerRequest.SerializeToString,
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Stop(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wgmesh.v1.NodeService/Stop',
+            wgmesh_dot_v1_dot_node__service__pb2.StopRequest.SerializeToString,
+            wgmesh_dot_v1_dot_node__service__pb2.StopResponse.FromString,
             options,
             channel_credentials,
             insecure,

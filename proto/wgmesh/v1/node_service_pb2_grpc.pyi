@@ -45,6 +45,10 @@ class NodeServiceStub:
     """Says what the next turn would do to the device, and why. Changes nothing."""
     ProbePeer: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.ProbePeerRequest, _node_service_pb2.ProbePeerResponse]
     """Asks one address whether a member of this mesh answers there."""
+    PingPeer: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.NodeServicePingPeerRequest, _node_service_pb2.NodeServicePingPeerResponse]
+    """Asks one peer through the tunnel and waits for its answer."""
+    Stop: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.StopRequest, _node_service_pb2.StopResponse]
+    """Stops this node in order. It answers before it stops."""
     Reload: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.ReloadRequest, _node_service_pb2.ReloadResponse]
     """Reads the reload file and applies what can be changed while running."""
     BanPeer: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.NodeServiceBanPeerRequest, _node_service_pb2.NodeServiceBanPeerResponse]
@@ -71,6 +75,10 @@ class NodeServiceAsyncStub(NodeServiceStub):
     """Says what the next turn would do to the device, and why. Changes nothing."""
     ProbePeer: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ProbePeerRequest, _node_service_pb2.ProbePeerResponse]  # type: ignore[assignment]
     """Asks one address whether a member of this mesh answers there."""
+    PingPeer: _aio.UnaryUnaryMultiCallable[_node_service_pb2.NodeServicePingPeerRequest, _node_service_pb2.NodeServicePingPeerResponse]  # type: ignore[assignment]
+    """Asks one peer through the tunnel and waits for its answer."""
+    Stop: _aio.UnaryUnaryMultiCallable[_node_service_pb2.StopRequest, _node_service_pb2.StopResponse]  # type: ignore[assignment]
+    """Stops this node in order. It answers before it stops."""
     Reload: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ReloadRequest, _node_service_pb2.ReloadResponse]  # type: ignore[assignment]
     """Reads the reload file and applies what can be changed while running."""
     BanPeer: _aio.UnaryUnaryMultiCallable[_node_service_pb2.NodeServiceBanPeerRequest, _node_service_pb2.NodeServiceBanPeerResponse]  # type: ignore[assignment]
@@ -130,6 +138,22 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_service_pb2.ProbePeerResponse, _abc.Awaitable[_node_service_pb2.ProbePeerResponse]]:
         """Asks one address whether a member of this mesh answers there."""
+
+    @_abc_1.abstractmethod
+    def PingPeer(
+        self,
+        request: _node_service_pb2.NodeServicePingPeerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_service_pb2.NodeServicePingPeerResponse, _abc.Awaitable[_node_service_pb2.NodeServicePingPeerResponse]]:
+        """Asks one peer through the tunnel and waits for its answer."""
+
+    @_abc_1.abstractmethod
+    def Stop(
+        self,
+        request: _node_service_pb2.StopRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_service_pb2.StopResponse, _abc.Awaitable[_node_service_pb2.StopResponse]]:
+        """Stops this node in order. It answers before it stops."""
 
     @_abc_1.abstractmethod
     def Reload(

@@ -50,6 +50,8 @@ class MeshSettings:
     """
 
     hostname: str
+    follows_host_name: bool = False
+    """Whether the name is the host's, and changes with it; otherwise it was chosen."""
     interface: str = "wg0"
     state_dir: Path = DEFAULT_STATE_DIR
     runtime_dir: Path = DEFAULT_RUNTIME_DIR

@@ -10,6 +10,7 @@ from wgmesh.client.discovery import DiscoveryClient
 from wgmesh.core.model import Endpoint, Mapping, NatReport, PathsSnapshot, PeersSnapshot, PublicKey
 from wgmesh.core.steady import Steady
 from wgmesh.nat.io.instruments import PathInstruments, rtt_histogram
+from wgmesh.nat.io.peer_pings import PeerPings, PingOutcome
 from wgmesh.nat.io.probe_client import ProbeClient
 from wgmesh.nat.io.probe_server import ProbeServer
 from wgmesh.nat.io.stun_session import StunSession
@@ -31,7 +32,7 @@ Verdict = tuple[Mapping, Endpoint | None]
 async def main(shell: Shell, settings: NatSettings) -> None:
     """Serves until asked to stop."""
     reach = Reach(shell, settings)
-    servicer = NatServicer(reach.snapshots)
+    servicer = NatServicer(reach.snapshots, reach.ping)
     async with (
         shell.serve(lambda server: add_NatServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
         DiscoveryClient(shell.settings.socket_path("discovery"), telemetry.client_interceptors()) as discovery,
@@ -68,6 +69,7 @@ class Reach:
             on_answered=self._on_answered,
             on_unanswered=self._on_unanswered,
         )
+        self._pings = PeerPings(interface, settings.probe_port)
         self._stun = StunSession(settings.stun_servers, self._on_report, ipv6=settings.ipv6) if settings.stun else None
 
     async def run(self, discovery: DiscoveryClient) -> None:
@@ -99,6 +101,14 @@ class Reach:
         self._instruments.retain(keys)
         self._publish(self._table.set_peers(keys))
         self._client.set_targets(wanted)
+        self._pings.set_targets(wanted)
+
+    async def ping(self, key: PublicKey, address: str, timeout_s: float) -> PingOutcome:
+        """Pings a peer for somebody who asks. An answer is a proof as that of a probe is. Raises NotFound, NotReady."""
+        outcome = await self._pings.ping(key, address, timeout_s)
+        if outcome.rtt_s is not None:
+            self._on_answered(key, outcome.rtt_s)
+        return outcome
 
     def _on_answered(self, key: PublicKey, rtt_s: float) -> None:
         self._instruments.answered(key, rtt_s)

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc.aio
 from wgmesh.convert.nat import paths_snapshot_to_proto
-from wgmesh.core.model import PathsSnapshot
+from wgmesh.convert.scalar import duration, public_key, seconds
+from wgmesh.core.model import PathsSnapshot, PublicKey
+from wgmesh.nat.io.peer_pings import PingOutcome, Way
 from wgmesh.runtime.snapshots import SnapshotCell
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1.nat_service_pb2_grpc import NatServiceServicer
 
 Context = grpc.aio.ServicerContext[object, object]
 
+PING_TIMEOUT_S = 2.0  # four times the slowest ordinary round trip
+PING_TIMEOUT_MAX_S = 60.0
+
+_WAYS = {Way.ECHO: nat_pb2.PingPeerResponse.WAY_ECHO, Way.CONNECTION: nat_pb2.PingPeerResponse.WAY_CONNECTION}
+
 SERVICE_NAME = "wgmesh.v1.NatService"
 
 
 class NatServicer(NatServiceServicer):
-    """Serves the latest snapshot of paths and NAT report."""
+    """Serves the latest snapshot of paths and NAT report, and pings on demand."""
 
-    def __init__(self, snapshots: SnapshotCell[PathsSnapshot]) -> None:
+    def __init__(
+        self, snapshots: SnapshotCell[PathsSnapshot], ping: Callable[[PublicKey, str, float], Awaitable[PingOutcome]]
+    ) -> None:
         self._snapshots = snapshots
+        self._ping = ping
 
     async def WatchPaths(
         self, request: nat_pb2.WatchPathsRequest, context: Context
     ) -> AsyncIterator[nat_pb2.WatchPathsResponse]:
         async for snapshot in self._snapshots.watch():
             yield paths_snapshot_to_proto(snapshot)
+
+    async def PingPeer(self, request: nat_pb2.PingPeerRequest, context: Context) -> nat_pb2.PingPeerResponse:
+        timeout_s = min(seconds(request, "timeout") or PING_TIMEOUT_S, PING_TIMEOUT_MAX_S)
+        outcome = await self._ping(public_key(request.public_key), request.address, timeout_s)
+        return nat_pb2.PingPeerResponse(
+            address=str(outcome.address), round_trip_time=duration(outcome.rtt_s), way=_WAYS[outcome.way]
+        )

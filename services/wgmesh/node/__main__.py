@@ -38,7 +38,16 @@ async def main(shell: Shell, settings: NodeSettings) -> None:
         reloading = Reloading(shell, settings, loop)
         report = partial(ask_in_loop, settings.interface, REPORT_TIMEOUT_S)
         servicer = NodeServicer(
-            settings, loop, discovery, reloading.reload, VERSION, started_at, shell.is_separated, report
+            settings,
+            loop,
+            discovery,
+            nat,
+            reloading.reload,
+            shell.ask_to_stop,
+            VERSION,
+            started_at,
+            shell.is_separated,
+            report,
         )
 
         def register(server: grpc.aio.Server) -> None:

@@ -235,8 +235,13 @@ class Composer:
             addresses.add(peer.mesh_ipv6)
         return addresses
 
-    def describe(self, world: World, own: OwnAddresses, advertised: tuple[IPNetwork, ...]) -> SelfDescription | None:
-        """What to announce; None until the device exists, because nobody can be told a port that is not open."""
+    def describe(
+        self, world: World, own: OwnAddresses, advertised: tuple[IPNetwork, ...], hostname: str = ""
+    ) -> SelfDescription | None:
+        """What to announce; None until the device exists, because nobody can be told a port that is not open.
+
+        `hostname` is the host's name as it is now, empty for that of the settings.
+        """
         if world.device is None:
             return None
         report = world.paths.report
@@ -245,7 +250,7 @@ class Composer:
             mesh_ipv4=own.ipv4,
             mesh_ipv6=own.ipv6,
             wireguard_port=world.device.listen_port,
-            hostname=self._settings.hostname,
+            hostname=hostname or self._settings.hostname,
             routable_networks=advertised,
             introducer=self._settings.introducer,
             nat_type=report.mapping.upstream_word if report.answered_at is not None else "",

@@ -6,20 +6,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc.aio
 from wgmesh.client.discovery import DiscoveryClient
+from wgmesh.client.nat import NatClient
 from wgmesh.convert.peer import ban_to_proto
 from wgmesh.convert.scalar import duration, endpoint_to_proto, seconds
 from wgmesh.core.errors import InvalidInput
-from wgmesh.core.model import Endpoint
+from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.node.forecast import forecast_to_proto
 from wgmesh.node.health import health_to_proto
 from wgmesh.node.io.reconcile_loop import ReconcileLoop
 from wgmesh.node.settings import NodeSettings
-from wgmesh.node.status import chosen_ban, chosen_for_ban, peer_statuses, select_peer, status
+from wgmesh.node.status import chosen_address, chosen_ban, chosen_for_ban, peer_statuses, select_peer, status
 from wgmesh.runtime.node_report import NodeReport
 from wgmesh.v1 import node_service_pb2 as node_pb2
 from wgmesh.v1.node_service_pb2_grpc import NodeServiceServicer
 
 PROBE_TIMEOUT_MAX_S = 60.0
+PING_TIMEOUT_S = 2.0  # four times the slowest ordinary round trip
+PING_TIMEOUT_MAX_S = 60.0
 
 SUPERVISOR_SILENT = node_pb2.Warning(
     code="supervisor-silent",
@@ -38,7 +41,9 @@ class NodeServicer(NodeServiceServicer):
         settings: NodeSettings,
         loop: ReconcileLoop,
         discovery: DiscoveryClient,
+        nat: NatClient,
         reload: Callable[[], Awaitable[tuple[list[str], list[str]]]],
+        stop: Callable[[], int],
         version: str,
         started_at: float,
         is_separated: bool,
@@ -47,7 +52,9 @@ class NodeServicer(NodeServiceServicer):
         self._settings = settings
         self._loop = loop
         self._discovery = discovery
+        self._nat = nat
         self._reload = reload
+        self._stop = stop
         self._version = version
         self._started_at = started_at
         self._is_separated = is_separated
@@ -102,6 +109,18 @@ class NodeServicer(NodeServiceServicer):
             round_trip_time=duration(result.rtt_s),
             observed_endpoint=endpoint_to_proto(result.observed_endpoint),
         )
+
+    async def PingPeer(
+        self, request: node_pb2.NodeServicePingPeerRequest, context: Context
+    ) -> node_pb2.NodeServicePingPeerResponse:
+        peer = select_peer(self._peers(), request.selector)
+        address = chosen_address(peer, request.selector)
+        timeout_s = min(seconds(request, "timeout") or PING_TIMEOUT_S, PING_TIMEOUT_MAX_S)
+        ping = await self._nat.ping_peer(PublicKey(peer.public_key), address, timeout_s)
+        return node_pb2.NodeServicePingPeerResponse(public_key=peer.public_key, hostname=peer.hostname, ping=ping)
+
+    async def Stop(self, request: node_pb2.StopRequest, context: Context) -> node_pb2.StopResponse:
+        return node_pb2.StopResponse(pid=self._stop())
 
     async def Reload(self, request: node_pb2.ReloadRequest, context: Context) -> node_pb2.ReloadResponse:
         changes, problems = await self._reload()

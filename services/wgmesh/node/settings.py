@@ -31,6 +31,9 @@ class NodeSettings:
 
     ipv6: bool = True
     introducer: bool = False
+    follows_host_name: bool = False
+    """Whether the name is the host's, and changes with it."""
+
     unfiltered: str = ""
     """Why the system calls of the processes are not filtered, if so."""
 

@@ -11,6 +11,7 @@ from wgmesh.convert.nat import nat_report_to_proto
 from wgmesh.convert.peer import layer_to_proto
 from wgmesh.convert.scalar import duration, endpoint_to_proto, texts, timestamp
 from wgmesh.core.errors import InvalidInput, NotFound, PeerNotFound
+from wgmesh.core.hostname import same_hostname
 from wgmesh.core.model import ApplyOutcome, Ban, IPNetwork, ObservedPeer, Path, Peer, PublicKey, RefusedRoute
 from wgmesh.node.addresses import Contest
 from wgmesh.node.composition import Composition, World, path_word
@@ -49,6 +50,8 @@ class Picture:
     advertised: tuple[IPNetwork, ...] = ()
     services: Mapping[str, bool] = field(default_factory=dict)
     problem: str = ""
+    hostname: str = ""
+    """The name under which this node is announced; empty for that of its settings."""
 
     @property
     def states(self) -> Mapping[PublicKey, str]:
@@ -175,16 +178,23 @@ def _whole_key(text: str) -> PublicKey | None:
 
 def _is_own(picture: Picture, settings: NodeSettings, wanted: str) -> bool:
     own = picture.composition.addresses
-    return wanted in (settings.hostname, str(own.ipv4), str(own.ipv6))
+    is_named = same_hostname(wanted, picture.hostname or settings.hostname)
+    return is_named or wanted.lower() in (str(own.ipv4), str(own.ipv6))
 
 
 def select_peer(statuses: tuple[node_pb2.PeerStatus, ...], selector: str) -> node_pb2.PeerStatus:
-    """Finds one peer by key, unique key prefix, host name or mesh address. Raises PeerNotFound."""
+    """Finds one peer by key, unique key prefix, host name or mesh address. Raises PeerNotFound.
+
+    Names are the same in any case, but the very name comes first: of `Web` and `web` either can be meant.
+    """
     wanted = selector.strip()
     keyed = {PublicKey(status.public_key).text: status for status in statuses}
     if wanted in keyed:
         return keyed[wanted]
-    named = [status for status in statuses if wanted in (status.hostname, status.mesh_ipv4, status.mesh_ipv6)]
+    lowered = wanted.lower()
+    named = [
+        status for status in statuses if wanted == status.hostname or lowered in (status.mesh_ipv4, status.mesh_ipv6)
+    ] or [status for status in statuses if same_hostname(wanted, status.hostname)]
     found = named or [status for key, status in keyed.items() if key.startswith(wanted)]
     if not wanted:  # it would fit a peer that has no name, or no IPv6 address
         found = []
@@ -196,6 +206,12 @@ def select_peer(statuses: tuple[node_pb2.PeerStatus, ...], selector: str) -> nod
         )
     choices = ", ".join(_choice(status) for status in found[:SHOWN_CHOICES_MAX])
     raise PeerNotFound(f"{len(found)} peers fit {wanted!r}: {choices}; use a longer key prefix or the mesh address")
+
+
+def chosen_address(status: node_pb2.PeerStatus, selector: str) -> str:
+    """The mesh address of a peer that a selector names; empty where it names the peer in another way."""
+    wanted = selector.strip().lower()
+    return wanted if wanted in (status.mesh_ipv4, status.mesh_ipv6) else ""
 
 
 def _choice(status: node_pb2.PeerStatus) -> str:
@@ -238,6 +254,7 @@ def _add_picture(response: node_pb2.GetStatusResponse, settings: NodeSettings, p
         response.backend = world.device.backend
         response.listen_port = world.device.listen_port
         response.mtu = world.device.mtu
+    response.hostname = picture.hostname or settings.hostname
     response.exchange_port = world.peers.exchange_port or settings.keys.gossip_port
     verdicts = composition.verdicts.values()
     response.active_peer_count = sum(verdict.liveness is Liveness.CONNECTED for verdict in verdicts)

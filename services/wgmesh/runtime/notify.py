@@ -1,4 +1,4 @@
-"""How a process tells its parent that it is ready, that its event loop runs, or that another start is of no use."""
+"""What a process tells its parent: it is ready, its loop runs, another start is of no use, the node is to stop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 READY = b"R"
 BEAT = b"B"
 GIVE_UP = b"F"
+STOP = b"S"
 MAX_REASON_BYTES = 2048  # below PIPE_BUF (4096), so that one write is one piece and never blocks on an empty pipe
 
 
@@ -32,6 +33,10 @@ class ParentPipe:
     def give_up(self, reason: str) -> None:
         """Says why another start would fail in the same way; the process must end after this."""
         self._write(GIVE_UP + reason.encode()[:MAX_REASON_BYTES])
+
+    def ask_to_stop(self) -> None:
+        """Asks for the end of the whole node; the parent decides whether this process may ask for it."""
+        self._write(STOP)
 
     def _write(self, message: bytes) -> None:
         try:

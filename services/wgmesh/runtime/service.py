@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -45,6 +46,14 @@ class Shell:
         self.is_ready = False
         self.is_separated = is_separated  # whether this process has a user of its own
         self._on_ready = on_ready
+
+    def ask_to_stop(self) -> int:
+        """Asks for the end of the node, or of this process where it is alone. Returns the pid that ends last."""
+        if isinstance(self._on_ready, ParentPipe):
+            self._on_ready.ask_to_stop()
+            return os.getppid()
+        self.stopping.set()
+        return os.getpid()
 
     def serve(
         self, register: Callable[[grpc.aio.Server], None], service_names: Sequence[str]

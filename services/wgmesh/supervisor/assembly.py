@@ -22,6 +22,7 @@ from wgmesh.nat.__main__ import main as nat_main
 from wgmesh.nat.settings import NatSettings
 from wgmesh.node.__main__ import main as node_main
 from wgmesh.node.settings import NodeSettings
+from wgmesh.runtime.callers import CALLERS, CONTROL
 from wgmesh.runtime.sealed_secret import SealedSecret
 from wgmesh.runtime.service import Shell, run_service
 from wgmesh.runtime.settings import RuntimeSettings
@@ -87,6 +88,7 @@ def children(
             IDENTITIES[name],
             REQUIRES[name],
             filtering.program if name in CONFINED else b"",
+            may_stop_node=CONTROL in CALLERS[name],
         )
         for name, beginning in beginnings.items()
     )
@@ -187,5 +189,6 @@ def _node(settings: MeshSettings, unfiltered: str, secret: Secret) -> NodeSettin
         accept_routes=settings.accept_routes,
         ipv6=settings.ipv6,
         introducer=settings.introducer,
+        follows_host_name=settings.follows_host_name,
         unfiltered=unfiltered,
     )

@@ -46,6 +46,7 @@ class ChildSpec:
 
     `requires` names the children that must be running before this one is started for the first time, and that are
     stopped only after it. `syscalls` is the filter of its system calls (io/syscall_filter.py), empty for none.
+    `may_stop_node` is for the one that clients speak to: no other child may end the node.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ChildSpec:
     identity: Identity
     requires: frozenset[str] = frozenset()
     syscalls: bytes = field(default=b"", repr=False)
+    may_stop_node: bool = False
 
 
 @dataclass(frozen=True, slots=True)

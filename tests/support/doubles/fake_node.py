@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -175,6 +176,10 @@ class FakeNode(NodeServiceServicer):
     health: node_pb2.Health = field(default_factory=able)
     services: Sequence[node_pb2.ServiceHealth] | None = None
     """What `status` says of the processes, if not the usual."""
+    round_trips_s: list[float | None] = field(default_factory=list)
+    """What comes of each ping, None for no answer; when none is left, each takes a millisecond."""
+    stopping: Callable[[], int] = os.getpid
+    """Called when it is asked to stop; returns the pid that it tells."""
 
     def GetStatus(self, request: node_pb2.GetStatusRequest, context: Any) -> node_pb2.GetStatusResponse:
         self._fail_if_asked(context)
@@ -221,6 +226,21 @@ class FakeNode(NodeServiceServicer):
             round_trip_time=Duration(nanos=2_500_000),
             observed_endpoint=endpoint_pb2.Endpoint(host="192.0.2.1", port=51980),
         )
+
+    def PingPeer(
+        self, request: node_pb2.NodeServicePingPeerRequest, context: Any
+    ) -> node_pb2.NodeServicePingPeerResponse:
+        peer = self.GetPeer(node_pb2.GetPeerRequest(selector=request.selector), context).peer
+        self._fail_if_asked(context)
+        rtt_s = self.round_trips_s.pop(0) if self.round_trips_s else 0.001
+        ping = nat_service_pb2.PingPeerResponse(address=peer.mesh_ipv4, way=nat_service_pb2.PingPeerResponse.WAY_ECHO)
+        if rtt_s is not None:
+            ping.round_trip_time.FromMicroseconds(round(rtt_s * 1e6))
+        return node_pb2.NodeServicePingPeerResponse(public_key=peer.public_key, hostname=peer.hostname, ping=ping)
+
+    def Stop(self, request: node_pb2.StopRequest, context: Any) -> node_pb2.StopResponse:
+        self._fail_if_asked(context)
+        return node_pb2.StopResponse(pid=self.stopping())
 
     def BanPeer(self, request: node_pb2.NodeServiceBanPeerRequest, context: Any) -> node_pb2.NodeServiceBanPeerResponse:
         self._fail_if_asked(context)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import grpc.aio
 from wgmesh.core.errors import CorruptState, MeshError, PermissionDenied
+from wgmesh.runtime.callers import CALLERS, CONTROL
 from wgmesh.runtime.service import Shell, run_service
 from wgmesh.runtime.settings import RuntimeSettings
 from wgmesh.supervisor.settings import IDENTITIES, ChildSpec, SupervisorSettings
@@ -26,7 +27,7 @@ REQUIRES = {
     "wireguard": frozenset[str](),
     "discovery": frozenset({"wireguard"}),
     "nat": frozenset({"wireguard"}),
-    "node": frozenset({"wireguard", "discovery", "nat"}),
+    "node": frozenset({"wireguard", "discovery", "nat", "metrics"}),
 }
 
 
@@ -41,7 +42,9 @@ def main() -> int:
         single_user=scenario == "single user",
     )
     children = [
-        ChildSpec(name, _target(name, settings, scenario), IDENTITIES[name], requires)
+        ChildSpec(
+            name, _target(name, settings, scenario), IDENTITIES[name], requires, may_stop_node=CONTROL in CALLERS[name]
+        )
         for name, requires in REQUIRES.items()
     ]
     try:
@@ -66,6 +69,9 @@ def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[
         loop.add_signal_handler(signal.SIGUSR1, time.sleep, 3600)  # waits in the loop, and uses no processor
         loop.add_signal_handler(signal.SIGUSR2, _spin)
         async with shell.serve(_nothing, ()):
+            if scenario == "asks to stop":
+                shell.log.info("toy asks to stop")
+                shell.ask_to_stop()
             if scenario == "reload":
                 await shell.reload.wait()
                 shell.log.info("toy reloaded")

@@ -7,13 +7,14 @@ import os
 import click
 from wgmesh.cli.app import SECRET_VARIABLE
 from wgmesh.cli.options import json_option
+from wgmesh.cli.parameters import WholeNumber
 
 DEFAULT_NODES = 3
 NODES_MAX = 50  # each node is a network namespace with its own processes
 
 
 @click.command("demo", short_help="Start a whole mesh on this machine and watch it connect.")
-@click.option("--nodes", type=click.IntRange(2, NODES_MAX), default=DEFAULT_NODES, show_default=True, metavar="N")
+@click.option("--nodes", type=WholeNumber(2, NODES_MAX), default=DEFAULT_NODES, show_default=True, metavar="N")
 @click.option("--once", is_flag=True, help="End as soon as every node reaches every other.")
 @click.option("--simulated", is_flag=True, help="Use the simulated network, which needs no root.")
 @json_option

@@ -10,7 +10,7 @@ import click
 from wgmesh.cli import exits
 from wgmesh.cli.health_code import code_of
 from wgmesh.cli.interruption import ended_by_ctrl_c
-from wgmesh.cli.options import NodeOptions, json_option, node_of, node_options
+from wgmesh.cli.options import NodeOptions, json_option, node_of, node_options, peer_argument
 from wgmesh.cli.output import emit, emit_json, emit_table, redrawn, warn
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def count_peers(as_json: bool, **options: Any) -> int:
 
 
 @command.command("get")
-@click.argument("selector")
+@peer_argument
 @node_options
 @json_option
 def get_peer(selector: str, as_json: bool, **options: Any) -> int:
     """Shows one peer.
 
-    SELECTOR is its public key, a unique beginning of it, its host name or a mesh address.
+    PEER is its public key, a unique beginning of it, its host name or a mesh address.
     """
     from wgmesh.cli.render import peer_text, peer_value
 
@@ -83,7 +83,7 @@ def get_peer(selector: str, as_json: bool, **options: Any) -> int:
 
 
 @command.command("ban")
-@click.argument("selector", metavar="PEER")
+@peer_argument
 @click.option("--reason", default="", metavar="TEXT", help="Your own note, one line; `peers bans` shows it.")
 @node_options
 @json_option
@@ -165,7 +165,7 @@ def _show(
 
 
 def _watch(node: NodeOptions, wide: bool, as_json: bool) -> None:
-    with ended_by_ctrl_c(exits.OK), node.connect() as connection:
+    with ended_by_ctrl_c(exits.INTERRUPTED), node.connect() as connection:
         for seen in connection.watch_peers():
             with redrawn(as_json):
                 _say_health(seen.health)

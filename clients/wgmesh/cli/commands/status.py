@@ -54,7 +54,7 @@ def command(mesh_subnet: str | None, watch: bool, as_json: bool, **options: Any)
         status = _status(node)
         _show(status, as_json, compact=False)
         return _exit_code(status)
-    with ended_by_ctrl_c(exits.OK):
+    with ended_by_ctrl_c(exits.INTERRUPTED):
         while True:
             status = _status(node)
             with redrawn(as_json):

@@ -144,7 +144,7 @@ class ProbeClient:
             try:
                 rtt_s = await ping(own, peer, self._port, self._interface, self._step_timeout_s)
             except (OSError, TimeoutError) as error:
-                was_asked = was_asked or not _is_own_fault(error)
+                was_asked = was_asked or not is_own_fault(error)
                 continue
             self._last_family[key] = peer.version
             self._unanswered_echoes[key] = self._unanswered_echoes.get(key, -1) + 1
@@ -202,5 +202,6 @@ def _kernel_rtt_s(connection: socket.socket) -> float:
     return math.inf if microseconds in (0, NO_RTT) else microseconds / 1e6
 
 
-def _is_own_fault(error: Exception) -> bool:
+def is_own_fault(error: Exception) -> bool:
+    """Whether a probe failed at this end, which says nothing of the peer."""
     return isinstance(error, OSError) and error.errno in _OWN_FAULTS

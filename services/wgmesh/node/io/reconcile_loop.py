@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
@@ -30,6 +31,7 @@ from wgmesh.node.io.join_traces import JoinTraces
 from wgmesh.node.io.measurements import Measurements
 from wgmesh.node.journal import Journal
 from wgmesh.node.last_applied import QUIET_TURN_S, LastApplied
+from wgmesh.node.own_name import renamed
 from wgmesh.node.settings import NodeSettings
 from wgmesh.node.status import Picture
 from wgmesh.runtime.log_lines import REPEAT_KEY
@@ -79,6 +81,7 @@ class ReconcileLoop:
         self._journeys = JoinTraces()
         self._measurements = Measurements(shell.is_separated, self.health)
         self.advertised: tuple[IPNetwork, ...] = settings.advertise_routes
+        self.hostname = settings.hostname
         self.pictures: SnapshotCell[Picture | None] = SnapshotCell(None)
 
     def advertise(self, networks: tuple[IPNetwork, ...]) -> None:
@@ -208,6 +211,7 @@ class ReconcileLoop:
     async def _turn(self, composer: Composer, world: World) -> None:
         """Does what can be done, and publishes what was observed and what went wrong, whatever that is."""
         now = time.time()
+        self._follow_host_name()
         composition = composer.compose(world, now)
         self._journeys.follow(world.peers.peers, composition.verdicts)
         self._say_peers(world, composition)
@@ -221,7 +225,8 @@ class ReconcileLoop:
         self._publish(world, composition)
         problem = ""
         try:
-            await self._tell(composer.describe(world, composition.addresses, self.advertised), composition, now)
+            description = composer.describe(world, composition.addresses, self.advertised, self.hostname)
+            await self._tell(description, composition, now)
         except MeshError as error:
             problem = str(error)
         self._discovery_problem = problem
@@ -250,6 +255,15 @@ class ReconcileLoop:
                     "peer suspect", peer=key, hostname=whom.hostname, address=address, reason=remark.reason, **once
                 )
 
+    def _follow_host_name(self) -> None:
+        """Takes the host's name as it is now, which costs a turn nothing, unless the operator has chosen another."""
+        if not self._settings.follows_host_name:
+            return
+        name = renamed(self.hostname, socket.gethostname(), self.advertised)
+        if name != self.hostname:
+            self._shell.log.info("host name changed", hostname=name, before=self.hostname)
+            self.hostname = name
+
     async def _apply(self, composition: Composition, now: float) -> ObservedDevice | None:
         with self._journeys.context(composition.device.peers):
             outcome = await self._clients.wireguard.apply_device(composition.device)
@@ -265,7 +279,7 @@ class ReconcileLoop:
 
     def _publish(self, world: World, composition: Composition) -> None:
         problem = self._turn_problem or next(iter(self._device_problems), "")
-        picture = Picture(world, composition, self._outcome, self.advertised, self._services(), problem)
+        picture = Picture(world, composition, self._outcome, self.advertised, self._services(), problem, self.hostname)
         refused_routes = [refused for refused in picture.refused_routes if not refused.is_waiting]
         for refused, unsaid in self._refusals.new(refused_routes, time.monotonic()):
             self._shell.log.warning(

@@ -30,7 +30,7 @@ class Reloading:
 
         Raises NotFound, PermissionDenied, or InvalidInput for what is no readable file; nothing has changed then.
         """
-        request = parse_reload_file(read_reload_file(self._settings.reload_file), self._settings.hostname)
+        request = parse_reload_file(read_reload_file(self._settings.reload_file), self._loop.hostname)
         problems = list(request.problems)
         changes = self._apply_routes(request)
         if request.log_level is not None:

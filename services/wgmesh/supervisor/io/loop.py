@@ -25,6 +25,8 @@ from wgmesh.supervisor.supervision import Supervision
 
 GIVING_UP = frozenset({EXIT_PERMISSION, EXIT_UNUSABLE})  # codes by which a child asks not to be started again
 
+INTERRUPTED = 130  # the node's own code after Ctrl-C: 128 + SIGINT, as shells count
+
 
 class Loop:
     """Carries out what `Supervision` decides, and reports to it what happens.
@@ -162,8 +164,13 @@ class Loop:
 
     def _hear(self, child: ChildProcess) -> Message | None:
         message = child.read()
-        if message is not None and message.reason:
+        if message is None:
+            return None
+        if message.reason:
             self._reasons[child.name] = message.reason
+        if message.asks_to_stop and self._specs[child.name].may_stop_node and not self._supervision.is_stopping:
+            self._log.info("node stopping", reason="asked by a client")
+            self._supervision.stop()
         return message
 
     def _on_end(self, child: ChildProcess) -> None:
@@ -208,4 +215,6 @@ class Loop:
                 self._supervision.hasten(time.monotonic())
             else:
                 self._log.info("node stopping", reason=number.name)
+                if number is signal.SIGINT:
+                    self.exit_code = INTERRUPTED
                 self._supervision.stop()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wgmesh.core.errors import MeshError
-from wgmesh.runtime.notify import GIVE_UP, READY, ParentPipe
+from wgmesh.runtime.notify import GIVE_UP, READY, STOP, ParentPipe
 from wgmesh.runtime.service import EXIT_BUG, EXIT_UNUSABLE
 from wgmesh.supervisor.io import capabilities, privileges, syscall_filter
 from wgmesh.supervisor.io.privileges import Account
@@ -26,6 +26,7 @@ class Message:
 
     is_ready: bool
     reason: str = ""
+    asks_to_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class ChildProcess:
         if not data:
             return None
         before, mark, reason = data.partition(GIVE_UP)
-        return Message(READY in before, reason.decode(errors="replace") if mark else "")
+        return Message(READY in before, reason.decode(errors="replace") if mark else "", STOP in before)
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal. One that comes too late is no error: the pidfd never names another process."""
