@@ -8,7 +8,7 @@ import sys
 import click
 import pytest
 from support.command_line import Run
-from wgmesh.cli import exits
+from wgmesh.cli import app, exits
 from wgmesh.cli.catalogue import CATALOGUE, NOT_YET
 from wgmesh.cli.program import program
 from wgmesh.core import errors
@@ -187,3 +187,45 @@ def test_completion_completes_commands_and_flags(wgmesh: Run, monkeypatch: pytes
 
     assert commands == "plain,peers\n"
     assert wgmesh().out == "plain,--listen-port\n"
+
+
+@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: row.name)
+def test_json_before_the_command_is_the_same_as_after_it(wgmesh: Run, row: object) -> None:
+    """Each call has a mistake or no node, so that none of them starts anything."""
+    name = getattr(row, "name", "")
+    words = {"peers": ["peers", "list"], "init": ["init"], "version": ["version"], "completion": ["completion", "bash"]}
+    call = words.get(name, [name, *(["--interface", "0bad"] if name in ASKING_NODES else ["--nonsense"])])
+
+    before, after = wgmesh("--json", *call), wgmesh(*call, "--json")
+
+    assert (before.code, before.out, before.err) == (after.code, after.out, after.err)
+    assert before.json
+
+
+ASKING_NODES = {"status", "plan", "down", "reload"}
+
+
+@pytest.mark.parametrize(
+    "words", [("peers", "--json", "list"), ("--json", "peers", "list"), ("--json", "--json", "peers", "list")]
+)
+def test_json_may_stand_before_the_inner_command(wgmesh: Run, words: tuple[str, ...]) -> None:
+    assert wgmesh(*words).json["error"]["kind"] == "DaemonNotRunning"
+
+
+@pytest.mark.parametrize("words", [("--json",), ("--json", "peers"), ("peers", "--json"), ("--json", "nonsense")])
+def test_json_without_a_command_is_a_mistake_in_json(wgmesh: Run, words: tuple[str, ...]) -> None:
+    outcome = wgmesh(*words)
+
+    assert outcome.code == exits.USAGE
+    assert outcome.json["error"]["exit_code"] == exits.USAGE
+
+
+def test_json_before_version_and_help_is_understood(wgmesh: Run) -> None:
+    assert wgmesh("--json", "--version").json["version"] == VERSION
+    assert wgmesh("--json", "help", "status").out == wgmesh("status", "--help").out
+    assert wgmesh("--json", "--help").out == wgmesh("help").out
+
+
+def test_json_before_a_join_is_heard_by_the_node_and_by_the_start_without_a_secret_in_sight() -> None:
+    assert app.command_first(["--json", "join", "--mtu", "1300"]) == ["join", "--json", "--mtu", "1300"]
+    assert app.command_first(["join", "--peer", "--json"]) == ["join", "--peer", "--json"]

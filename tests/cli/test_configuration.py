@@ -68,7 +68,14 @@ def test_an_underlay_that_cannot_be_is_refused(given: dict[str, tuple[str, ...]]
 def test_every_setting_of_a_node_has_a_flag() -> None:
     fields = {field.name for field in dataclasses.fields(MeshSettings)}
 
-    assert fields - {"follows_host_name"} == {row.field for row in SETTINGS if row.field}
+    assert fields - {"follows_host_name", "is_port_chosen"} == {row.field for row in SETTINGS if row.field}
+
+
+def test_a_port_that_was_chosen_is_told_from_the_default() -> None:
+    chosen = [build({"listen-port": (text,)}) for text in ("51820", "0")]
+
+    assert [settings.listen_port for settings in chosen] == [51820, 51820]
+    assert [settings.is_port_chosen for settings in (*chosen, build())] == [True, False, False]
 
 
 def test_a_name_that_was_chosen_does_not_follow_the_host() -> None:

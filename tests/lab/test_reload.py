@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from support.lab.meshes import StartMesh
 from support.promises import promised
+from support.waiting import PATIENCE_S
 from wgmesh.client.runtime import RuntimeClient
 from wgmesh.demo.nodes import MeshNode
 from wgmesh.demo.waiting import wait_for
@@ -16,6 +17,7 @@ from wgmesh.runtime.callers import socket_path
 
 EVERYWHERE_S = 2.0
 NETWORK = "172.20.9.0/24"
+OTHER = "172.20.11.0/24"
 PROCESSES = ("discovery", "nat", "wireguard", "node")
 
 
@@ -66,6 +68,27 @@ def test_the_log_level_changes_in_every_process(start_mesh: StartMesh, reload: C
     set_reload_file(a, "log-level=info\n")
     reload(a)
     wait_for(lambda: exchange_level(a, "node", "info") == "info", promised(EVERYWHERE_S), "the level is back")
+
+
+@pytest.mark.parametrize("reload", [by_command, by_signal])
+def test_a_half_good_file_changes_nothing_anywhere(start_mesh: StartMesh, reload: Callable[[MeshNode], None]) -> None:
+    a, b = start_mesh("a b")
+    set_reload_file(a, f"advertise-routes={NETWORK}\nlog-level=loud\n")
+    if reload is by_command:
+        done = a.cli("reload")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.splitlines() == [
+            "wgmesh: line 2: log-level: 'loud' is none of debug, info, warn, warning, error",
+            "wgmesh: nothing of the file was applied",
+        ]
+    else:
+        by_signal(a)
+        wait_for(lambda: "reload file refused" in a.running_process().output(), PATIENCE_S, "the log has it")
+
+    set_reload_file(a, f"advertise-routes={OTHER}\n")  # this one is applied, and would show what the first had left
+    reload(a)
+    wait_for(lambda: routes(b, OTHER), PATIENCE_S, "the next file is applied")
+    assert not routes(b, NETWORK)
 
 
 def set_reload_file(node: MeshNode, text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from wgmesh.core.errors import DeviceUnavailable
 from wgmesh.wireguard.ports import candidate_ports, parse_udp_table
@@ -21,6 +23,28 @@ def test_the_current_port_of_an_adopted_device_stays() -> None:
 
 def test_the_stored_port_comes_before_the_desired_one() -> None:
     assert first(51820, 0, 51822) == 51822
+
+
+def insisted(desired: int, current: int, stored: int | None, busy: frozenset[int] = NONE) -> int:
+    return next(candidate_ports(desired, current, stored, busy, NONE, insists=True))
+
+
+def test_a_port_that_was_asked_for_comes_before_those_of_before() -> None:
+    assert insisted(51820, 0, 51822) == 51820
+    assert insisted(51810, 51820, 51820, busy=frozenset({51820})) == 51810
+    assert insisted(51820, 51820, 51822, busy=frozenset({51820})) == 51820
+
+
+def test_a_port_that_was_asked_for_and_is_taken_gives_way_to_those_of_before() -> None:
+    assert insisted(51820, 0, 51822, busy=frozenset({51820})) == 51822
+    assert insisted(51820, 51823, 51822, busy=frozenset({51820, 51823})) == 51823
+
+
+def test_no_port_is_tried_twice() -> None:
+    ports = list(itertools.islice(candidate_ports(51820, 51822, 51823, NONE, NONE, insists=True), 100))
+
+    assert ports[:4] == [51820, 51822, 51823, 51821]
+    assert len(set(ports)) == len(ports)
 
 
 def test_a_busy_port_gives_way_to_the_next_free_one() -> None:

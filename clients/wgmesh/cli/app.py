@@ -16,7 +16,11 @@ from wgmesh.cli.versions import version_line
 from wgmesh.core.errors import MeshError
 
 COMPLETION_VARIABLE = "_WGMESH_COMPLETE"
+JSON_FLAG = "--json"
+NO_COMMAND = ("--help", "-h", "--")
+VERSION_WORDS = (["version"], ["--version"], ["-v"])
 SECRET_VARIABLE = "WGMESH_SECRET"
+TRACEBACK_VARIABLE = "WGMESH_TRACEBACK"  # for those who look for a bug of the command line
 
 
 def run_and_leave() -> None:
@@ -36,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command in `argv` (default: the process's arguments) and returns its exit code."""
     _open_missing_streams()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines speak of sockets; ours say what it means for the user
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = command_first(list(sys.argv[1:] if argv is None else argv))
     try:
         if argv is None and (SECRET_VARIABLE in os.environ or any(map(_may_give_secret, arguments))):
             from wgmesh.cli.clean_start import start_again
@@ -54,8 +58,27 @@ def main(argv: list[str] | None = None) -> int:
         from wgmesh.cli import output
 
         code = exits.exit_code(error)
-        output.report(type(error).__name__, str(error), code, as_json="--json" in arguments)
+        output.report(type(error).__name__, str(error), code, as_json=JSON_FLAG in arguments)
         return code
+    except Exception as error:  # the last place where a fault can become a sentence
+        if TRACEBACK_VARIABLE in os.environ:
+            raise
+        from wgmesh.cli import faults, output
+
+        output.report(MeshError.__name__, faults.sentence(error), exits.FAILED, as_json=JSON_FLAG in arguments)
+        return exits.FAILED
+
+
+def command_first(arguments: list[str]) -> list[str]:
+    """Moves `--json` from before the command to behind it, since what comes first says which way a call goes."""
+    count = next((number for number, word in enumerate(arguments) if word != JSON_FLAG), len(arguments))
+    if count == 0 or count == len(arguments) or arguments[count] in NO_COMMAND:
+        return arguments
+    return [arguments[count], JSON_FLAG, *arguments[count + 1 :]]
+
+
+def _begins_like_ours(variable: str) -> bool:
+    return variable.startswith("WGMESH_")
 
 
 def _may_give_secret(word: str) -> bool:
@@ -71,10 +94,16 @@ def _open_missing_streams() -> None:
 
 def _run(arguments: list[str]) -> int:
     if COMPLETION_VARIABLE not in os.environ:
+        if arguments in VERSION_WORDS:
+            print(version_line())
+            return exits.OK
+        if any(map(_begins_like_ours, os.environ)):
+            from wgmesh.cli.output import warn
+            from wgmesh.cli.variables import doubts
+
+            for doubt in doubts(os.environ):
+                warn(doubt)
         match arguments:
-            case ["version" | "--version" | "-v"]:
-                print(version_line())
-                return exits.OK
             case ["join", *words]:
                 from wgmesh.cli.join_flags import read_flags
 

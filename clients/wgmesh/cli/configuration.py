@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wgmesh.cli.join_settings import REFUSED, SETTINGS, Setting, setting
+from wgmesh.cli.join_settings import DEFAULT_PORT_WORD, REFUSED, SETTINGS, Setting, setting
 from wgmesh.cli.values import overlapping, parse_host_port, parse_switch
 from wgmesh.core.errors import InvalidSetting, UnreadableFile
 from wgmesh.core.keys.keyschedule import MeshLayout
@@ -66,7 +66,11 @@ def build_settings(
     Raises InvalidSetting.
     """
     merged = _merged(flags, environ, file)
-    fields: dict[str, Any] = {"hostname": hostname, "follows_host_name": "hostname" not in merged}
+    fields: dict[str, Any] = {
+        "hostname": hostname,
+        "follows_host_name": "hostname" not in merged,
+        "is_port_chosen": "listen-port" in merged and merged["listen-port"].texts[-1] != DEFAULT_PORT_WORD,
+    }
     if runtime_dir is not None:
         fields["runtime_dir"] = runtime_dir
     for row in SETTINGS:

@@ -51,8 +51,11 @@ def _switch(name: str, field: str, help: str, value_if_set: bool = True) -> Sett
     return Setting(name, field, values.parse_switch, help, value_if_set=value_if_set)
 
 
+DEFAULT_PORT_WORD = "0"  # upstream takes it for the default
+
+
 def _listen_port(text: str) -> int:
-    return 51820 if text == "0" else values.parse_port(text)  # upstream takes 0 for the default
+    return 51820 if text == DEFAULT_PORT_WORD else values.parse_port(text)
 
 
 SETTINGS: tuple[Setting, ...] = (

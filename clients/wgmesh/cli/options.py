@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from wgmesh.cli.parameters import Seconds
+from wgmesh.cli.parameters import Seconds, Text
 from wgmesh.cli.sockets import SocketChoice, find_socket
 from wgmesh.core.errors import NotReady
 
@@ -23,9 +23,19 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 TIMEOUT_S = 5.0  # a local call takes milliseconds; five seconds means that the node is stuck
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")
 
-peer_argument = click.argument("selector", metavar="PEER")
+def _json_anywhere(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    """Whether JSON was asked for here or before the command, whose word all commands inside share."""
+    ctx.meta[JSON_ASKED] = value or ctx.meta.get(JSON_ASKED, False)
+    return bool(ctx.meta[JSON_ASKED])
+
+
+JSON_ASKED = "wgmesh.cli.json"
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_json_anywhere, help="Print JSON, errors too; also before the command."
+)
+
+peer_argument = click.argument("selector", metavar="PEER", type=Text())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from wgmesh.cli.table import Table
@@ -14,21 +14,31 @@ if TYPE_CHECKING:
 
 def emit(text: str) -> None:
     """Writes data and a line end to stdout."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, text)
 
 
 def emit_json(value: object, compact: bool = False) -> None:
     """Writes one JSON document; `compact` keeps it on one line, for streams of them."""
     import json
 
-    emit(json.dumps(value, indent=None if compact else 2, ensure_ascii=False))
+    emit(json.dumps(value, indent=None if compact else 2, ensure_ascii=not is_utf8()))
 
 
 def say(text: str) -> None:
     """Writes one line to the person at stderr."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    _write(sys.stderr, text)
+
+
+def is_utf8() -> bool:
+    """Tells whether stdout takes every sign that there is."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Writes a line. What the stream cannot carry, such as bytes of an argument that are no text, becomes an escape."""
+    encoding = stream.encoding or "utf-8"
+    stream.write((text + "\n").encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
 
 
 def warn(text: str) -> None:
@@ -38,8 +48,10 @@ def warn(text: str) -> None:
 def report(kind: str, text: str, code: int, as_json: bool) -> None:
     """Reports the error that ends the program: a sentence on stderr, and with `--json` an object on stdout as well."""
     if as_json:
-        emit_json({"error": {"kind": kind, "message": text, "exit_code": code}})
-    say(f"wgmesh: {text}")
+        with suppress(OSError):  # stdout itself may be what failed
+            emit_json({"error": {"kind": kind, "message": text, "exit_code": code}})
+    with suppress(OSError):
+        say(f"wgmesh: {text}")
 
 
 def is_terminal() -> bool:

@@ -9,8 +9,24 @@ import click
 if TYPE_CHECKING:
     Span = click.ParamType[float]
     Whole = click.ParamType[int]
+    Words = click.ParamType[str]
 else:  # generic since click 8.3 only
-    Span = Whole = click.ParamType
+    Span = Whole = Words = click.ParamType
+
+
+class Text(Words):
+    """A text that other programs can read."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not text.isascii():
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError:  # bytes that the shell has passed on as they were
+                self.fail(f"{text!r} is not text in UTF-8", param, ctx)
+        return text
 
 
 class Seconds(Span):

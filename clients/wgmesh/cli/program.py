@@ -10,7 +10,8 @@ from importlib import import_module
 
 import click
 from wgmesh.cli import catalogue, exits, output
-from wgmesh.cli.app import COMPLETION_VARIABLE
+from wgmesh.cli.app import COMPLETION_VARIABLE, JSON_FLAG
+from wgmesh.cli.options import json_option
 
 PROGRAM = "wgmesh"
 
@@ -52,11 +53,14 @@ class Program(click.Group):
             formatter.write_dl([(str(code), meaning) for code, meaning in exits.MEANINGS.items()])
 
 
-program = Program(
-    name=PROGRAM,
-    help="Builds an encrypted WireGuard mesh out of machines that share one secret.\n\n"
-    "Every command has --json and --help; `wgmesh help COMMAND` is the same as `wgmesh COMMAND --help`.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+program = json_option(
+    Program(
+        name=PROGRAM,
+        callback=lambda as_json: None,
+        help="Builds an encrypted WireGuard mesh out of machines that share one secret.\n\n"
+        "Every command has --json and --help; `wgmesh help COMMAND` is the same as `wgmesh COMMAND --help`.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 )
 
 
@@ -68,7 +72,7 @@ def run(arguments: list[str]) -> int:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
         code = exits.USAGE if isinstance(error, click.UsageError) else exits.FAILED
-        output.report(type(error).__name__, _sentence(error), code, as_json="--json" in arguments)
+        output.report(type(error).__name__, _sentence(error), code, as_json=JSON_FLAG in arguments)
         return code
 
 
@@ -87,6 +91,8 @@ def _run(arguments: list[str]) -> int:
     if not arguments:
         _invoke(["--help"])
         return exits.USAGE
+    if not [word for word in arguments if word != JSON_FLAG]:
+        raise click.UsageError("say which command; `wgmesh help` lists them all")
     if arguments[0] in catalogue.NOT_YET:
         raise click.UsageError(f"{arguments[0]}: {catalogue.NOT_YET[arguments[0]]}")
     return _invoke(_normalised(arguments))

@@ -876,7 +876,9 @@ class ReloadResponse(_message.Message):
 
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Lines of the file that were not understood, with the reason."""
+        """What kept the file, or a part of the node, from being set, with the line or the process; a file with a mistake
+        changes nothing.
+        """
 
     def __init__(
         self,

@@ -57,6 +57,8 @@ class MeshSettings:
     runtime_dir: Path = DEFAULT_RUNTIME_DIR
     socket_path: Path | None = None
     listen_port: int = DEFAULT_LISTEN_PORT
+    is_port_chosen: bool = False
+    """Whether the operator has named the port, so that it comes before that of an earlier run."""
     mtu: int = DEFAULT_MTU
     mesh_subnet: ipaddress.IPv4Network | None = None
     advertise_routes: tuple[IPNetwork, ...] = ()

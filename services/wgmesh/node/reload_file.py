@@ -19,7 +19,7 @@ LOG_LEVELS = ("debug", "info", "warn", "warning", "error")
 
 @dataclass(frozen=True, slots=True)
 class ReloadRequest:
-    """What the file asks for; None means unchanged. `problems` are lines that were not understood."""
+    """What the file asks for; None means unchanged. Where there are `problems`, it asks for nothing."""
 
     advertise_routes: tuple[IPNetwork, ...] | None = None
     log_level: str | None = None
@@ -27,9 +27,10 @@ class ReloadRequest:
 
 
 def parse_reload_file(text: str, hostname: str = "") -> ReloadRequest:
-    """Parses the file. Never raises: a bad line or a bad network is reported and changes nothing.
+    """Parses the file. Never raises: of a file with a mistake nothing counts, and each mistake is told by line and key.
 
-    `hostname` is the node's, since it takes room in an announcement. Networks that do not fit beside it change nothing.
+    Half of a file would be a state that nobody has asked for. `hostname` is the node's, since it takes room in an
+    announcement: networks that do not fit beside it are a mistake too.
     """
     routes: tuple[IPNetwork, ...] | None = None
     level: str | None = None
@@ -41,23 +42,23 @@ def parse_reload_file(text: str, hostname: str = "") -> ReloadRequest:
         key, equals, value = (part.strip() for part in stripped.partition("="))
         match key.lower() if equals else None:
             case None:
-                problems.append(f"line {number}: expected key=value")
+                problems.append(f"line {number}: {stripped!r} is not key=value")
             case "advertise-routes":
                 networks, bad = _networks(value)
                 if problem := networks_problem(networks, hostname):
                     bad.append(problem)
                 else:
                     routes = networks
-                problems += [f"line {number}: {problem}" for problem in bad]
+                problems += [f"line {number}: advertise-routes: {problem}" for problem in bad]
             case "log-level" if value.lower() in LOG_LEVELS:
                 level = value.lower()
             case "log-level" if not value:
                 pass
             case "log-level":
-                problems.append(f"line {number}: log-level is one of {', '.join(LOG_LEVELS)}, not {value!r}")
+                problems.append(f"line {number}: log-level: {value!r} is none of {', '.join(LOG_LEVELS)}")
             case _:
                 problems.append(f"line {number}: {key!r} cannot be changed while the node runs; restart it instead")
-    return ReloadRequest(routes, level, _bounded(problems))
+    return ReloadRequest(problems=_bounded(problems)) if problems else ReloadRequest(routes, level)
 
 
 def _bounded(problems: list[str]) -> tuple[str, ...]:

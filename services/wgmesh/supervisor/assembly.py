@@ -142,6 +142,7 @@ def _wireguard(settings: MeshSettings, layout: MeshLayout) -> WireGuardSettings:
         listen_port=settings.listen_port,
         mtu=settings.mtu,
         is_mesh_named=settings.mesh_subnet is not None,
+        is_port_chosen=settings.is_port_chosen,
     )
     return WireGuardSettings(settings.interface, settings.state_dir, limits, settings.keep_interface)
 

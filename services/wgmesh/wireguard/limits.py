@@ -45,6 +45,8 @@ class Limits:
     listen_port: int
     mtu: int
     is_mesh_named: bool = False
+    is_port_chosen: bool = False
+    """Whether the operator has named the port, so that it comes before that of an earlier run."""
 
     @property
     def named(self) -> frozenset[IPNetwork]:

@@ -101,6 +101,7 @@ class Reconciler:
         self._disputes = Disputes()
         self._astray: tuple[str, ...] = ()
         self.stored_port = stored_port
+        self._insists_on_port = limits.is_port_chosen  # at the start of a life: later a move would disturb the tunnels
 
     async def preview(self, desired: DesiredDevice, now: float) -> DevicePlan:
         """Looks at everything and says what `turn` would do, and why. Raises like Device."""
@@ -133,6 +134,7 @@ class Reconciler:
         device = await self._device.refresh(observed) if observed and only_peers else await self._device.observe()
         if device is not None:
             self.stored_port = device.listen_port or self.stored_port
+            self._insists_on_port = self._insists_on_port and not device.listen_port
         if known is None:
             self._astray = await self._gone_astray(device)
         outcome = ApplyOutcome(
@@ -195,7 +197,9 @@ class Reconciler:
         stepped, given_up = stepped_aside(admitted.target, self._limits.mesh, found)
         current = observed.listen_port if observed else 0
         busy = frozenset[int]() if current == desired.listen_port else await self._device.busy_ports()
-        ports = candidate_ports(desired.listen_port, current, self.stored_port, busy, desired.reserved_ports)
+        ports = candidate_ports(
+            desired.listen_port, current, self.stored_port, busy, desired.reserved_ports, self._insists_on_port
+        )
         target = replace(stepped, listen_port=next(ports))
         return _Decision(
             target,

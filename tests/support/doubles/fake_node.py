@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from wgmesh.client.errors import ERROR_NAME_KEY
-from wgmesh.core.errors import MeshError, PeerNotFound
+from wgmesh.core.errors import MeshError, NotFound, PeerNotFound
 from wgmesh.runtime.rpc_errors import status_of
 from wgmesh.v1 import device_pb2, discovery_service_pb2, endpoint_pb2, nat_service_pb2, peer_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
@@ -245,6 +245,8 @@ class FakeNode(NodeServiceServicer):
     def BanPeer(self, request: node_pb2.NodeServiceBanPeerRequest, context: Any) -> node_pb2.NodeServiceBanPeerResponse:
         self._fail_if_asked(context)
         found = [peer for peer in self.peers if peer.hostname == request.selector]
+        if not found and len(request.selector) != len(ALICE_TEXT):
+            _abort(context, PeerNotFound(f"no peer fits {request.selector!r}"))
         key = found[0].public_key if found else base64.b64decode(request.selector)
         at = Timestamp(seconds=STARTED_AT)
         self.bans.append(peer_pb2.Ban(public_key=key, ban_time=at, reason=request.reason))
@@ -254,6 +256,8 @@ class FakeNode(NodeServiceServicer):
         self, request: node_pb2.NodeServiceUnbanPeerRequest, context: Any
     ) -> node_pb2.NodeServiceUnbanPeerResponse:
         self._fail_if_asked(context)
+        if not self.bans:
+            _abort(context, NotFound(f"no banned key begins with {request.selector!r}"))
         ban = self.bans.pop()
         assert base64.b64encode(ban.public_key).decode().startswith(request.selector)
         return node_pb2.NodeServiceUnbanPeerResponse(public_key=ban.public_key)

@@ -12,17 +12,21 @@ from wgmesh.cli.health_code import code_of
 from wgmesh.cli.interruption import ended_by_ctrl_c
 from wgmesh.cli.options import NodeOptions, json_option, node_of, node_options, peer_argument
 from wgmesh.cli.output import emit, emit_json, emit_table, redrawn, warn
+from wgmesh.cli.parameters import Text
 
 if TYPE_CHECKING:
     from wgmesh.v1 import node_service_pb2 as node_pb2
 
 
 @click.group("peers", short_help="List, count, find or ban peers.", invoke_without_command=True)
+@json_option
 @click.pass_context
-def command(ctx: click.Context) -> int | None:
+def command(ctx: click.Context, as_json: bool) -> int | None:
     """Looks at the peers that a running node knows, and bans those that it should no longer know."""
     if ctx.invoked_subcommand is not None:
         return None
+    if as_json:
+        raise click.UsageError(f"say what to do: {', '.join(command.commands)}", ctx)
     emit(ctx.get_help())
     return exits.USAGE
 
@@ -84,7 +88,9 @@ def get_peer(selector: str, as_json: bool, **options: Any) -> int:
 
 @command.command("ban")
 @peer_argument
-@click.option("--reason", default="", metavar="TEXT", help="Your own note, one line; `peers bans` shows it.")
+@click.option(
+    "--reason", type=Text(), default="", metavar="TEXT", help="Your own note, one line; `peers bans` shows it."
+)
 @node_options
 @json_option
 def ban_peer(selector: str, reason: str, as_json: bool, **options: Any) -> None:
@@ -106,7 +112,7 @@ def ban_peer(selector: str, reason: str, as_json: bool, **options: Any) -> None:
 
 
 @command.command("unban")
-@click.argument("key")
+@click.argument("key", type=Text())
 @node_options
 @json_option
 def unban_peer(key: str, as_json: bool, **options: Any) -> None:

@@ -16,7 +16,7 @@ from wgmesh.cli.output import emit, emit_json, say
 def command(as_json: bool, **options: Any) -> int:
     """Makes the running node read STATE-DIR/INTERFACE.reload and apply what can change while it runs.
 
-    Ends with 1 if the file has lines that were not understood; the others are applied all the same.
+    Ends with 1 if the file has a mistake: then nothing of it is applied, and each mistake is told by its line.
     """
     with node_of(options).connect() as connection:
         outcome = connection.reload()
@@ -24,7 +24,8 @@ def command(as_json: bool, **options: Any) -> int:
     if as_json:
         emit_json({"changes": changes, "problems": problems})
     else:
-        emit("\n".join(changes) or "Nothing changed")
+        if changes or not problems:
+            emit("\n".join(changes) or "Nothing changed")
         for problem in problems:
             say(f"wgmesh: {problem}")
     return exits.FAILED if problems else exits.OK

@@ -14,6 +14,7 @@ from wgmesh.runtime.files import read_given
 from wgmesh.runtime.service import Shell
 
 FILE_BYTES_MAX = 64 * 1024  # a thousand networks; more is not a reload file
+REFUSED = "nothing of the file was applied"
 OTHER_SERVICES = ("discovery", "nat", "wireguard")
 
 
@@ -26,12 +27,15 @@ class Reloading:
         self._loop = loop
 
     async def reload(self) -> tuple[list[str], list[str]]:
-        """Applies the file; returns what changed and what was wrong.
+        """Applies the file; returns what changed and what was wrong. A file with a mistake in it changes nothing.
 
         Raises NotFound, PermissionDenied, or InvalidInput for what is no readable file; nothing has changed then.
         """
         request = parse_reload_file(read_reload_file(self._settings.reload_file), self._loop.hostname)
-        problems = list(request.problems)
+        if request.problems:
+            self._shell.log.warning("reload file refused", problems=list(request.problems))
+            return [], [*request.problems, REFUSED]
+        problems: list[str] = []
         changes = self._apply_routes(request)
         if request.log_level is not None:
             changes += await self._apply_level(request.log_level, problems)
