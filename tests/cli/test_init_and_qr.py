@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import segno
 from support.command_line import GOOD_SECRET, Run
-from wgmesh.cli import exits
+from wgmesh.cli import exits, output
 from wgmesh.cli.qr_text import QUIET_ZONE, half_blocks, with_quiet_zone
 from wgmesh.core.keys.secret import Secret
 
@@ -84,6 +84,37 @@ def test_the_terminal_drawing_scans_as_the_uri(wgmesh: Run, tmp_path: Path, flag
     assert scanned(painted(lines, tmp_path / "drawn.pgm", light_is_drawn=not flags)) == GOOD_SECRET
 
 
+@pytest.mark.parametrize("flags", [(), ("--invert",)])
+def test_the_ascii_drawing_scans_as_the_uri(
+    wgmesh: Run, tmp_path: Path, flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANG", "C")
+
+    *lines, uri = wgmesh("qr", "--secret", GOOD_SECRET, *flags).out.splitlines()
+
+    assert uri == GOOD_SECRET
+    assert {sign for line in lines for sign in line} == {"#", " "}
+    pixels = [[sign == "#" for sign in line[::2]] for line in lines]
+    assert scanned(picture_of(pixels, tmp_path / "drawn.pgm", light_is_drawn=not flags)) == GOOD_SECRET
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_utf8"),
+    [
+        ({"LANG": "de_DE.UTF-8"}, True),
+        ({"LANG": "en_US.utf8"}, True),
+        ({"LANG": "de_DE.ISO-8859-1", "LC_CTYPE": "de_DE.UTF-8"}, True),
+        ({"LC_ALL": "C", "LANG": "en_US.UTF-8"}, False),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, False),  # as Python has made it of LANG=C
+        ({"LANG": "C.UTF-8", "LC_CTYPE": "C.UTF-8"}, True),
+        ({"LANG": "de_DE@euro"}, False),
+        ({}, False),
+    ],
+)
+def test_the_locale_says_whether_a_terminal_knows_more_than_ascii(environ: dict[str, str], is_utf8: bool) -> None:
+    assert output.speaks_utf8(environ) is is_utf8
+
+
 @pytest.mark.parametrize("invert", [False, True])
 def test_half_blocks_are_the_matrix_exactly(invert: bool) -> None:
     matrix = segno.make("wgmesh", micro=False).matrix
@@ -138,10 +169,12 @@ def unblocked(lines: list[str]) -> list[list[bool]]:
 
 def painted(lines: list[str], path: Path, light_is_drawn: bool) -> Path:
     """Paints what a terminal shows: light blocks on a dark ground, or dark ones on a light ground."""
+    return picture_of(unblocked(lines), path, light_is_drawn)
+
+
+def picture_of(pixels: list[list[bool]], path: Path, light_is_drawn: bool) -> Path:
     scale = 8
-    rows = [
-        bytes(255 if pixel is light_is_drawn else 0 for pixel in row for _ in range(scale)) for row in unblocked(lines)
-    ]
+    rows = [bytes(255 if pixel is light_is_drawn else 0 for pixel in row for _ in range(scale)) for row in pixels]
     header = b"P5 %d %d 255\n" % (len(rows[0]), scale * len(rows))  # the binary grey map of Netpbm
     path.write_bytes(header + b"".join(row * scale for row in rows))
     return path

@@ -24,6 +24,16 @@ def test_what_does_not_fit_is_left_out_by_rank_and_keeps_its_order() -> None:
     assert TABLE.fitted(15, gap=2).rows == (("x", "z"), ("xx", "zzzzzz"))
 
 
+def test_cells_that_may_be_cut_are_cut_before_a_column_is_left_out() -> None:
+    table = Table((Column("NAME", rank=1, least=6), Column("CITY", rank=2)), (("abcdefghijkl", "Ulm"),))
+
+    assert table.fitted(18, gap=2) == table
+    assert table.fitted(15, gap=2).rows == (("abcdef...", "Ulm"),)
+    assert table.fitted(12, gap=2).rows == (("abc...", "Ulm"),)
+    assert table.fitted(11, gap=2).rows == (("abcdefgh...",),)
+    assert table.fitted(8, gap=2).rows == (("abcde...",),)
+
+
 @given(st.integers(min_value=0, max_value=40))
 def test_a_fitted_table_fits_or_has_one_column(width: int) -> None:
     fitted = TABLE.fitted(width, gap=2)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from wgmesh.cli.table import Table
+
+PYTHONS_OWN_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")  # one of them is put into LC_CTYPE where the locale is C
 
 
 def emit(text: str) -> None:
@@ -27,6 +29,14 @@ def emit_json(value: object, compact: bool = False) -> None:
 def say(text: str) -> None:
     """Writes one line to the person at stderr."""
     _write(sys.stderr, text)
+
+
+def speaks_utf8(environ: Mapping[str, str]) -> bool:
+    """Tells whether the person has a locale of UTF-8: Python itself takes UTF-8 for C (PEP 538, 540)."""
+    chosen = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := environ.get(name))), "")
+    if not environ.get("LC_ALL") and chosen in PYTHONS_OWN_LOCALES:
+        chosen = environ.get("LANG", "")
+    return chosen.lower().replace("-", "").partition("@")[0].endswith("utf8")
 
 
 def is_utf8() -> bool:
@@ -60,11 +70,16 @@ def is_terminal() -> bool:
 
 
 def emit_table(table: Table, wide: bool) -> None:
-    """Writes a table: with colour to a terminal, where `wide` keeps what does not fit; as plain columns into a pipe."""
+    """Writes a table: with colour to a terminal, as plain columns into a pipe.
+
+    A terminal shows what fits. `wide` says that all was asked for, and so what was left out is named.
+    """
     if is_terminal():
         from wgmesh.cli.terminal import print_table
 
-        print_table(table, wide)
+        left_out = print_table(table)
+        if left_out and wide:
+            say(f"left out at this width: {', '.join(left_out)}; a pipe and --json have all")
     else:
         emit(table.plain())
 

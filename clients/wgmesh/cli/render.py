@@ -38,6 +38,9 @@ class Enumeration(Protocol):
 
 
 HOSTNAME_WIDTH = 20  # upstream's column, also the longest name it shows
+REASON_LEAST = 16  # of a ban: its first words
+HOSTNAME_LEAST = 12  # enough to tell names apart, where the terminal is narrow
+ROUTES_LEAST = 18  # one network and the dots that say that there are more
 KEY_WIDTH = 16  # upstream's: enough to tell peers apart, and a prefix that `peers get` takes
 
 
@@ -122,7 +125,7 @@ def health_text(health: node_pb2.Health, now: float) -> str:
 def peers_table(peers: Sequence[node_pb2.PeerStatus], now: float, wide: bool = False) -> Table:
     """All peers as a table; `wide` shows full names and keys and more columns."""
     columns = [
-        Column("HOSTNAME", HOSTNAME_WIDTH, rank=1),
+        Column("HOSTNAME", HOSTNAME_WIDTH, rank=1, least=HOSTNAME_LEAST),
         Column("PUBLIC KEY", 19, rank=11),
         Column("MESH IP", 15, rank=2),
         Column("ENDPOINT", 25, rank=7),
@@ -137,7 +140,8 @@ def peers_table(peers: Sequence[node_pb2.PeerStatus], now: float, wide: bool = F
         Column("TX", 10, rank=9),
     ]
     if wide:
-        columns += [Column(title, rank=13) for title in ("MESH IPV6", "NAT", "INTRODUCER", "ROUTES")]
+        columns += [Column(title, rank=13) for title in ("MESH IPV6", "NAT", "INTRODUCER")]
+        columns.append(Column("ROUTES", rank=13, least=ROUTES_LEAST))
     return Table(tuple(columns), tuple(_peer_row(peer, now, wide) for peer in peers))
 
 
@@ -202,7 +206,11 @@ def bans_value(bans: Sequence[peer_pb2.Ban], unread_count: int) -> dict[str, obj
 
 def bans_table(bans: Sequence[peer_pb2.Ban], now: float) -> Table:
     """All bans as a table, with whole keys: they are what `peers unban` takes."""
-    columns = (Column("PUBLIC KEY", 44, rank=1), Column("BANNED", 8, rank=2), Column("REASON", rank=3))
+    columns = (
+        Column("PUBLIC KEY", 44, rank=1),
+        Column("BANNED", 8, rank=2),
+        Column("REASON", rank=3, least=REASON_LEAST),
+    )
     rows = ((key_text(ban.public_key), age(seconds(ban, "ban_time"), now), clean(ban.reason) or NONE) for ban in bans)
     return Table(columns, tuple(rows))
 

@@ -74,5 +74,7 @@ def byte_count(count: int) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """Cuts a text to `width` characters, three dots included."""
-    return text if len(text) <= width else text[: width - 3] + "..."
+    """Cuts a text to `width` characters, three dots included where there is room for them."""
+    if len(text) <= width:
+        return text
+    return text[: width - 3] + "..." if width > 3 else text[:width]
