@@ -15,6 +15,7 @@ from support.waiting import PATIENCE_S
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.waiting import wait_for
+from wgmesh.discovery.messages.inbox import Rejection
 
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 # Prometheus' text format gives a histogram and a summary several names.
@@ -97,3 +98,23 @@ def test_one_trace_follows_a_join_through_at_least_four_processes(fabric: Fabric
         return wide or None
 
     wait_for(joined, PATIENCE_S, "a trace with spans of four processes", poll_s=0.5)
+
+
+def test_the_page_has_all_that_may_be_counted_from_the_start_and_the_two_go_names(fabric: Fabric) -> None:
+    a = MeshNode(fabric.add_host("a"), new_secret(), *FLAGS, "--no-stun", "--no-dht")
+    a.start()
+    a.wait_until_ready()
+
+    def page() -> dict[tuple[str, str], float] | None:
+        seen = {
+            (sample.name, sample.labels.get("reason") or sample.labels.get("service", "")): sample.value
+            for sample in samples(a)
+        }
+        return seen if ("go_goroutines", "node") in seen and any("rejected" in name for name, _ in seen) else None
+
+    shown = wait_for(page, PATIENCE_S, "the page is complete")
+    rejected = {label for name, label in shown if name == "wgmesh_discovery_rejected_datagrams_total"}
+    assert rejected == {str(reason) for reason in Rejection}
+    for service in ("discovery", "nat", "node", "wireguard", "metrics"):
+        assert shown["go_goroutines", service] >= 1
+        assert shown["go_memstats_heap_alloc_bytes", service] > 100_000

@@ -11,7 +11,7 @@ from wgmesh.discovery.members.tombstones import Departure
 
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 
-_NAME = re.compile(r"(?:wgmesh|process|python)_[a-z0-9_]+")
+_NAME = re.compile(r"(?:wgmesh|process|python|go)_[a-z0-9_]+")
 _ROW = re.compile(r"^\| `([a-z0-9_]+)` \| (counter|gauge|histogram|summary) \|([^|]*)\|", re.MULTILINE)
 # The exposition appends this to every counter that has it not yet.
 TOTAL = "_total"

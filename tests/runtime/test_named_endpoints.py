@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable
 
@@ -78,3 +79,32 @@ async def first_with(
             return await reported
     finally:
         running.cancel()
+
+
+@pytest.mark.parametrize(("is_silent", "gaps_s"), [(True, [30.0] * 3), (False, [300.0] * 3)])
+async def test_a_name_where_nobody_answers_is_looked_up_again_after_30_s_and_others_after_five_minutes(
+    is_silent: bool, gaps_s: list[float]
+) -> None:
+    now = 0.0
+    asked_at: list[float] = []
+    done = asyncio.Event()
+
+    def look_up(host: str, port: int) -> list[Endpoint]:
+        asked_at.append(now)
+        return [Endpoint.parse("198.51.100.2:2")]
+
+    async def sleep(span_s: float) -> None:
+        nonlocal now
+        now += span_s
+        if len(asked_at) > len(gaps_s):
+            done.set()
+            await asyncio.Event().wait()
+
+    names = NamedEndpoints(
+        [("moving.example.org", 2)], lambda _: None, Resolver(look_up), are_silent=lambda _: is_silent, sleep=sleep
+    )
+    running = asyncio.ensure_future(names.run())
+    await asyncio.wait_for(done.wait(), 30.0)
+    running.cancel()
+
+    assert [after - before for before, after in itertools.pairwise(asked_at)] == gaps_s

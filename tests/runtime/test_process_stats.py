@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
@@ -39,10 +40,11 @@ def test_pss_is_measured_again_only_when_the_last_value_is_old() -> None:
     assert pss() == 2.0
 
 
-def test_every_process_metric_has_the_label_service() -> None:
+async def test_every_process_metric_has_the_label_service() -> None:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     process_stats.register(provider.get_meter("t"), "node")
+    process_stats.register_tasks(provider.get_meter("t"), "node", asyncio.get_running_loop())
 
     data = reader.get_metrics_data()
 
@@ -61,6 +63,8 @@ def test_every_process_metric_has_the_label_service() -> None:
         "process_start_time_seconds",
         "python_gc_collections_total",
         "python_gc_objects_collected_total",
+        "go_memstats_heap_alloc_bytes",
+        "go_goroutines",
     }
     assert all(labels["service"] == "node" for points in found.values() for labels in points)
     assert {labels["generation"] for labels in found["python_gc_collections_total"]} == {"0", "1", "2"}

@@ -37,7 +37,9 @@ async def main(shell: Shell, settings: DiscoverySettings) -> None:
     store = CacheStore(settings.cache_path, shell.log)
     bans = Bans(runner, DenyListStore(settings.denylist_path, shell.log), shell.log)
     stun = NamedEndpoints([parse_named_endpoint(text) for text in settings.stun_servers], runner.set_stun_servers)
-    static = NamedEndpoints(named, lambda addresses: runner.set_static(addresses, static.failures))
+    static = NamedEndpoints(
+        named, lambda addresses: runner.set_static(addresses, static.failures), are_silent=runner.are_silent
+    )
     servicer = DiscoveryServicer(runner, bans)
     with closing(runner):
         async with (

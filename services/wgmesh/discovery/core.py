@@ -157,6 +157,10 @@ class DiscoveryCore:
         self._mapping.set_servers(endpoints, now)
         self._note_input(now)
 
+    def are_silent(self, endpoints: Iterable[Endpoint]) -> bool:
+        """Whether nobody answers at any of these addresses of the operator."""
+        return self._contacts.are_silent(endpoints)
+
     def set_static(self, endpoints: Iterable[Endpoint], now: float) -> None:
         """Makes these exchange addresses all that the operator named."""
         self._contacts.set_static(endpoints, now)

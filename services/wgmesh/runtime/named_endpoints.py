@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from wgmesh.core.backoff import delays
 from wgmesh.core.errors import InvalidSetting, NotReady
@@ -14,7 +14,8 @@ from wgmesh.runtime.resolver import Resolver
 
 FIRST_RETRY_S = 2.0  # a name server often comes up just after the node
 LAST_RETRY_S = 300.0
-AGAIN_S = 300.0  # a peer behind a dynamic name has moved by then at the latest
+AGAIN_S = 300.0  # a name that leads to where somebody answers
+SILENT_AGAIN_S = 30.0  # one where nobody answers: its peer may have moved, and a dynamic name lives for a minute
 
 Name = tuple[str, int]
 """A host and a port."""
@@ -38,8 +39,15 @@ class NamedEndpoints:
         names: Iterable[Name],
         on_addresses: Callable[[list[Endpoint]], None],
         resolver: Resolver | None = None,
+        are_silent: Callable[[list[Endpoint]], bool] = lambda addresses: False,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`on_addresses` gets all addresses known, first and whenever they or the failures change."""
+        """`on_addresses` gets all addresses known, first and whenever they or the failures change.
+
+        `are_silent` says of the addresses of one name whether nobody answers there: it is looked up sooner again then.
+        """
+        self._are_silent = are_silent
+        self._sleep = sleep
         self._names = tuple(dict.fromkeys(names))
         self._on_addresses = on_addresses
         self._resolver = resolver or Resolver()
@@ -65,11 +73,12 @@ class NamedEndpoints:
     async def _follow(self, name: Name) -> None:
         pauses = delays(FIRST_RETRY_S, LAST_RETRY_S, random.random)
         while True:
+            pause_s: float | None
             before = (self.found.get(name), self.failures.get(name[0]))
             try:
                 self.found[name] = await self._resolver.resolve(*name)
                 self.failures.pop(name[0], None)
-                pauses, pause_s = delays(FIRST_RETRY_S, LAST_RETRY_S, random.random), AGAIN_S
+                pauses, pause_s = delays(FIRST_RETRY_S, LAST_RETRY_S, random.random), None
             except NotReady as error:
                 self.failures[name[0]] = str(error)
                 pause_s = next(pauses)
@@ -78,7 +87,19 @@ class NamedEndpoints:
                 self._log.debug("name not resolved", host=name[0], reason=reason)
             if before != (self.found.get(name), reason):
                 self._report()
-            await asyncio.sleep(pause_s)
+            if pause_s is not None:
+                await self._sleep(pause_s)
+            else:
+                await self._while_answered(self.found[name])
+
+    async def _while_answered(self, addresses: list[Endpoint]) -> None:
+        """Waits until it is time to look a name up again that led to these."""
+        waited_s = 0.0
+        while waited_s < AGAIN_S:
+            await self._sleep(SILENT_AGAIN_S)
+            waited_s += SILENT_AGAIN_S
+            if self._are_silent(addresses):
+                return
 
     def _report(self) -> None:
         self._on_addresses([endpoint for found in self.found.values() for endpoint in found])

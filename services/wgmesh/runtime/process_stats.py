@@ -5,6 +5,7 @@ The names are the ones that Prometheus clients use; the label `service` tells ou
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import time
@@ -42,7 +43,21 @@ def register(meter: Meter, service: str) -> None:
     gauge("process_open_fds", open_files, "Open file descriptors.")
     started = start_time()
     gauge("process_start_time_seconds", lambda: started, "When the process started, in seconds since the epoch.")
+    gauge("go_memstats_heap_alloc_bytes", anonymous_bytes, "Resident memory that is of no file: heap and stacks.")
     _register_gc(meter, service)
+
+
+def register_tasks(meter: Meter, service: str, loop: asyncio.AbstractEventLoop) -> None:
+    """Makes the number of tasks of an event loop observable. Any thread may collect it."""
+
+    def callback(_options: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(len(asyncio.all_tasks(loop)), {"service": service})]
+
+    meter.create_observable_gauge(
+        "go_goroutines",
+        [callback],
+        description="Tasks of the event loop, which are to Python what goroutines are to Go.",
+    )
 
 
 def _register_gc(meter: Meter, service: str) -> None:
@@ -85,6 +100,17 @@ def pss_bytes() -> float | None:
     try:
         for line in Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines():
             if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024.0
+    except OSError:
+        return None
+    return None
+
+
+def anonymous_bytes() -> float | None:
+    """Returns the resident anonymous memory, or None where /proc is not mounted or does not tell."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("RssAnon:"):
                 return int(line.split()[1]) * 1024.0
     except OSError:
         return None

@@ -12,6 +12,7 @@ that is more than the rest of an idle service. Here one task in the event loop c
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -44,6 +45,7 @@ class _State:
 
     def __init__(self) -> None:
         self.pipeline: Pipeline | None = None
+        self.service = ""
         self.histograms: list[ForgettableHistogram] = []
 
 
@@ -67,6 +69,7 @@ def configure(settings: RuntimeSettings, *, service_version: str) -> None:
     metrics.set_meter_provider(pipeline.meter_provider)
     if settings.service != METRICS_SERVICE:  # the metrics process gives its own sink, so that it does not call itself
         pipeline.deliver_to(RemoteSink(settings.socket_path(METRICS_SERVICE)))
+    _state.service = settings.service
     process_stats.register(meter("wgmesh.runtime"), settings.service)
 
 
@@ -96,6 +99,7 @@ async def exporting() -> AsyncIterator[None]:
     if _state.pipeline is None:
         yield
         return
+    process_stats.register_tasks(meter("wgmesh.runtime"), _state.service, asyncio.get_running_loop())
     async with _state.pipeline.running():
         yield
 

@@ -193,3 +193,17 @@ def middle() -> float:
 
 def at(number: int) -> Endpoint:
     return Endpoint.of("198.51.100.1", 1000 + number)
+
+
+def test_an_address_of_the_operator_is_silent_until_it_answers_and_again_when_it_no_longer_does() -> None:
+    contacts = Contacts(middle)
+    contacts.set_static([at(1), at(2)], 0.0)
+    seen = [contacts.are_silent([at(1), at(2)])]
+    contacts.due(0.0)
+    contacts.answered(at(1), 1.0)
+    seen += [contacts.are_silent([at(1), at(2)]), contacts.are_silent([at(2)])]
+    contacts.due(100.0)
+    contacts.failed(at(1), 105.0)
+    seen.append(contacts.are_silent([at(1), at(2)]))
+
+    assert seen == [True, False, True, True]

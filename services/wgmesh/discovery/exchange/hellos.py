@@ -168,7 +168,7 @@ class Hellos:
             patience_s = STRANGER_PATIENCE_S if contact.origin is Origin.DHT else PATIENCE_S
             resend_at_s = self._resend_at_s(contact)
             if self.ask(contact.address, Purpose.CONTACT, now, contact.key, patience_s, resend_at_s=resend_at_s):
-                self._outbox.report(ContactTried(_method(contact.origin)))
+                self._outbox.report(ContactTried(method_word(contact.origin)))
             else:
                 self._contacts.failed(contact.address, now)
                 if contact.origin is Origin.DHT:  # its place among the few of the DHT is another's
@@ -297,7 +297,7 @@ class Hellos:
     def _conclude(self, attempt: Transaction, key: PublicKey, body: Announcement, now: float) -> None:
         contact = self._contacts.get(attempt.target)
         if contact is not None:
-            self._outbox.report(ContactAnswered(_method(contact.origin)))
+            self._outbox.report(ContactAnswered(method_word(contact.origin)))
             if contact.origin is Origin.DHT:
                 self.on_stranger_met(key, now)
             if self._contacts.answered(attempt.target, now):
@@ -340,5 +340,5 @@ class Hellos:
         return contact.origin is not Origin.STATIC and record is not None and record.is_proven(now)
 
 
-def _method(origin: Origin) -> str:
+def method_word(origin: Origin) -> str:
     return origin.name.lower().replace("_", "-")

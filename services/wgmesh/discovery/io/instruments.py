@@ -7,7 +7,22 @@ from collections.abc import Callable, Iterable
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.trace import Tracer, use_span
 from wgmesh.core.model import PublicKey
-from wgmesh.discovery.events import ContactAnswered, ContactTried, DatagramRejected, Event, LayerHeard, PeerLeft
+from wgmesh.discovery.events import (
+    EXCHANGE,
+    GOSSIP,
+    LAN,
+    ContactAnswered,
+    ContactTried,
+    DatagramRejected,
+    Event,
+    LayerHeard,
+    PeerLeft,
+)
+from wgmesh.discovery.exchange.hellos import method_word
+from wgmesh.discovery.members.contacts import Origin
+from wgmesh.discovery.members.tombstones import Departure
+from wgmesh.discovery.messages.inbox import Rejection
+from wgmesh.discovery.rendezvous.layer import RENDEZVOUS
 from wgmesh.runtime import telemetry
 
 
@@ -37,6 +52,19 @@ class Instruments:
         self._left = meter.create_counter(
             "wgmesh_discovery_departures_total", description="Peers removed from the table, by reason."
         )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Has every series of a closed set from the start, since a rate needs a value before the first event."""
+        for layer in (LAN, EXCHANGE, GOSSIP):
+            self._heard.add(0, {"layer": layer})
+        for method in (*map(method_word, Origin), RENDEZVOUS):
+            self._tried.add(0, {"method": method})
+            self._answered.add(0, {"method": method})
+        for rejection in Rejection:
+            self._rejected.add(0, {"reason": str(rejection)})
+        for departure in Departure:
+            self._left.add(0, {"reason": str(departure)})
 
     def observe(self, sealed_count: Callable[[], int]) -> None:
         """Takes how many messages were sealed with the mesh's key, whenever metrics are collected."""

@@ -168,6 +168,10 @@ class DiscoveryRunner:
         self._core.set_stun_servers(addresses, self._driver.now())
         self._pump()
 
+    def are_silent(self, addresses: list[Endpoint]) -> bool:
+        """Whether nobody answers at any of these addresses of the operator's peers."""
+        return self._core.are_silent(addresses)
+
     def set_static(self, addresses: list[Endpoint], failures: dict[str, str]) -> None:
         """Sets the addresses of the operator's peers."""
         now = self._driver.now()

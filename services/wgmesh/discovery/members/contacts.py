@@ -44,6 +44,8 @@ class Contact:
     is_asked: bool = False
     has_rounds: bool = False
     """Whether it is tried again after silence although nothing has named it since: it stood in the cache or a DHT."""
+    is_silent: bool = True
+    """Whether nobody answered there when it was asked last."""
 
 
 class Contacts:
@@ -95,6 +97,11 @@ class Contacts:
                 self._remove(address)
                 self._put(Contact(address, Origin.STATIC, None, now, self._pauses(Origin.STATIC)))
 
+    def are_silent(self, addresses: Iterable[Endpoint]) -> bool:
+        """Whether nobody answers at any of these, as far as they were asked."""
+        known = (self._contacts.get(address) for address in addresses)
+        return all(contact is None or contact.is_silent for contact in known)
+
     def due(self, now: float) -> list[Contact]:
         """Returns the contacts to ask at once, with few addresses of hearsay unanswered at a time."""
         chosen: list[Contact] = []
@@ -117,7 +124,7 @@ class Contacts:
         contact = self._remove(address)
         if contact is None or contact.origin is not Origin.STATIC:
             return False
-        contact.is_asked, contact.next_at = False, now + STATIC_RETRY_S
+        contact.is_asked, contact.is_silent, contact.next_at = False, False, now + STATIC_RETRY_S
         contact.pauses = self._pauses(contact.origin)
         self._put(contact)
         return True
@@ -126,7 +133,7 @@ class Contacts:
         """Ends a contact without answer: the next try comes after a pause that doubles."""
         contact = self._remove(address)
         if contact is not None:
-            contact.is_asked, contact.next_at = False, now + next(contact.pauses)
+            contact.is_asked, contact.is_silent, contact.next_at = False, True, now + next(contact.pauses)
             self._put(contact)
 
     def drop(self, address: Endpoint) -> None:
