@@ -120,3 +120,11 @@ def sources(**given: Any) -> SecretSources:
         "system_file": Path("/nonexistent/secret"),
     }
     return SecretSources(**{**defaults, **given})
+
+
+def test_a_missing_secret_names_every_place_that_was_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        find_secret(SecretSources({}, read_input=str, system_file=tmp_path / "system-secret"))
+
+    for place in ("--secret,", "--secret-file,", "WGMESH_SECRET,", "WGMESH_SECRET_FILE,", "--config", "system-secret"):
+        assert place in str(caught.value)

@@ -70,8 +70,8 @@ def find_secret(sources: SecretSources) -> FoundSecret:
     if found is None:
         raise InvalidSetting(
             "--secret",
-            "no secret was given; use --secret-file FILE, --secret - (standard input) or WGMESH_SECRET,"
-            " or make one with `wgmesh init --secret`",
+            "no secret was given; use --secret-file FILE or --secret - (standard input), or make one with"
+            f" `wgmesh init --secret`. Looked at: {', '.join(_places(sources))}",
         )
     return found
 
@@ -93,6 +93,12 @@ def find_optional_secret(sources: SecretSources) -> FoundSecret | None:
     if sources.configured_file is not None:
         return _from_file(Path(sources.configured_file), "secret-file")
     return _from_system_file(sources.system_file)
+
+
+def _places(sources: SecretSources) -> tuple[str, ...]:
+    """Every place that was looked at, in the order in which they count."""
+    flags = ("--secret", "--secret-file")
+    return (*flags, SECRET_VARIABLE, f"{SECRET_VARIABLE}_FILE", "secret-file of --config", str(sources.system_file))
 
 
 def _from_system_file(path: Path) -> FoundSecret | None:

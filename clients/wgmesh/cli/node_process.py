@@ -76,7 +76,7 @@ def settings_of(
 
 def _check_socket(path: Path) -> None:
     if presence(path) is Presence.NOT_A_SOCKET:
-        raise MeshError(f"{path} is a file and not a socket; remove it or name another path with --socket-path")
+        raise MeshError(f"{path} is a file and not a socket, and stays; name another path with --socket-path")
 
 
 def _own_hostname() -> str:

@@ -13,7 +13,7 @@ def write_private(path: Path, data: bytes) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        raise MeshError(f"{path} exists already and is not overwritten; choose another name or remove it") from None
+        raise MeshError(f"{path} exists already and is not overwritten; choose another name") from None
     except PermissionError:
         raise PermissionDenied(f"{path} may not be written by this user; choose another place or use sudo") from None
     except OSError as error:

@@ -114,7 +114,7 @@ def _judged(path: Path, found: Presence) -> Path:
         case Presence.FORBIDDEN:
             raise PermissionDenied(f"{path} may not be opened by this user; use sudo")
         case Presence.NOT_A_SOCKET:
-            raise MeshError(f"{path} is a file and not a socket; remove it or name another path with --socket-path")
+            raise MeshError(f"{path} is a file and not a socket, and stays; name another path with --socket-path")
         case Presence.ABSENT | Presence.SILENT:
             raise DaemonNotRunning(f"no wgmesh answers at {path}; start it with `sudo wgmesh join`")
 
