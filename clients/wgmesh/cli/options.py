@@ -35,7 +35,14 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, callback=_json_anywhere, help="Print JSON, errors too; also before the command."
 )
 
-peer_argument = click.argument("selector", metavar="PEER", type=Text())
+
+def _peer_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from wgmesh.cli.completing import peer_names
+
+    return peer_names(ctx, parameter, incomplete)
+
+
+peer_argument = click.argument("selector", metavar="PEER", type=Text(), shell_complete=_peer_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,9 @@ def node_of(options: dict[str, Any]) -> NodeOptions:
 
 def secret_options(command: Command) -> Command:
     """Adds --secret and --secret-file; `secret_sources` turns them into where to look."""
-    command = click.option("--secret-file", metavar="FILE", help="File that holds the secret.")(command)
+    command = click.option("--secret-file", type=click.Path(), metavar="FILE", help="File that holds the secret.")(
+        command
+    )
     return click.option(
         "--secret",
         metavar="SECRET",

@@ -84,10 +84,10 @@ def _sentence(error: click.ClickException) -> str:
 
 
 def _run(arguments: list[str]) -> int:
-    if instruction := os.environ.get(COMPLETION_VARIABLE):
-        from click.shell_completion import shell_complete
+    if os.environ.get(COMPLETION_VARIABLE):
+        from wgmesh.cli.completing import complete
 
-        return shell_complete(program, {}, PROGRAM, COMPLETION_VARIABLE, instruction)
+        return complete(program, PROGRAM, COMPLETION_VARIABLE)
     if not arguments:
         _invoke(["--help"])
         return exits.USAGE

@@ -10,10 +10,18 @@ import click
 from wgmesh.cli.join_flags import CONFIG_VARIABLE, JoinFlags
 from wgmesh.cli.join_settings import REFUSED, REFUSED_SWITCHES, SETTINGS
 from wgmesh.cli.options import json_option, secret_options
+from wgmesh.cli.values import parse_path
 
 
 def _parameter_name(name: str) -> str:
     return name.replace("-", "_")
+
+
+def _words(*choices: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    return lambda ctx, parameter, incomplete: [word for word in choices if word.startswith(incomplete)]
+
+
+_COMPLETED = {"log-level": _words("debug", "info", "warn", "error"), "log-format": _words("text", "json")}
 
 
 def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +32,11 @@ def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
             option = click.option(*words, is_flag=True, default=False, help=row.help)
         else:
             text = f"{row.help} [default: {row.default}]"
-            option = click.option(*words, metavar=row.metavar, multiple=row.repeatable, help=text)
+            kind = click.Path() if row.parse is parse_path else click.STRING
+            choices = _COMPLETED.get(row.name)
+            option = click.option(
+                *words, type=kind, metavar=row.metavar, multiple=row.repeatable, help=text, shell_complete=choices
+            )
         command = option(command)
     for name in REFUSED:
         is_switch = name in REFUSED_SWITCHES
