@@ -14,7 +14,15 @@ from wgmesh.core.errors import NotReady
 from wgmesh.runtime.node_report import RESTARTING, RUNNING, SILENT, STARTING, STOPPING, NodeReport, ServiceReport
 from wgmesh.v1 import node_service_pb2 as node_pb2
 
-COMMANDS = (["status"], ["peers", "list"], ["peers", "bans"], ["plan"], ["reload"])
+COMMANDS = (
+    ["status"],
+    ["peers", "list"],
+    ["peers", "bans"],
+    ["plan"],
+    ["reload"],
+    ["down"],
+    ["ping", "alice", "--count", "1"],
+)
 
 
 @pytest.fixture

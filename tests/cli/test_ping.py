@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from support.command_line import Run
 from support.doubles.fake_node import ALICE_TEXT, FakeNode, served
+from support.doubles.fake_supervisor import own_interface, telling
 from support.waiting import PATIENCE_S
 from wgmesh.cli import exits
 from wgmesh.cli.ping_text import KEPT_MAX, PingRun
 from wgmesh.core.errors import NotReady
 from wgmesh.demo.waiting import wait_for
+from wgmesh.runtime.node_report import SILENT, NodeReport, ServiceReport
 from wgmesh.v1 import node_service_pb2 as node_pb2
 
 
@@ -84,6 +86,23 @@ def test_a_tunnel_that_is_not_up_yet_is_an_error_and_no_lost_ping(wgmesh: Run, n
 
     assert (outcome.code, outcome.out) == (exits.FAILED, "")
     assert "not ready" in outcome.err
+
+
+def test_a_ping_that_a_hanging_node_does_not_answer_is_lost_and_says_what_the_supervisor_says(
+    wgmesh: Run, tmp_path: Path
+) -> None:
+    interface = own_interface()
+    path = tmp_path / "run" / interface / "node.sock"
+    report = NodeReport(interface, 7, str(path.parent), str(path), "", (ServiceReport("node", SILENT, 3.1),))
+    node = FakeNode(round_trips_s=[0.001])
+    node.out_of_round_trips = NotReady("the nat process does not answer")
+
+    with served(node, path), telling(report):
+        outcome = wgmesh("ping", "alice", "-c", "2", "-n", "0.1", "--interface", interface)
+
+    assert outcome.code == exits.OK
+    assert "not sent: seq=2: " in outcome.out and "(node: not answering for 3 s)" in outcome.out
+    assert "2 sent, 1 answered, 50% lost" in outcome.out
 
 
 @pytest.mark.usefixtures("node")

@@ -18,6 +18,7 @@ from support.command_line import GOOD_SECRET
 from support.doubles.fake_node import ALICE_KEY, FakeNode, alice, bob, served
 from wgmesh.cli import exits
 from wgmesh.cli.qr_text import with_quiet_zone
+from wgmesh.v1 import node_service_pb2 as node_pb2
 from wgmesh.v1 import peer_pb2
 
 
@@ -38,7 +39,10 @@ LONG = "a-host-name-of-sixty-three-signs-which-is-as-long-as-they-may-be"[:63]
 
 def crowded() -> FakeNode:
     """Peers with long names, long endpoints and several networks each."""
-    peers = [alice(), bob()]
+    peers = [alice(), bob(), alice()]
+    peers[2].state, peers[2].public_key = node_pb2.PeerStatus.STATE_SUSPECT, bytes(range(32))
+    peers[2].reason = "sent 21 s ago, and nothing has come back for 23 s" * 3
+    peers[2].ClearField("round_trip_time")
     peers[1].hostname = LONG
     peers[1].endpoint.host, peers[1].endpoint.port = "2001:db8:1111:2222:3333:4444:5555:6666", 51820
     peers[1].mesh_ipv6 = "fd5a:1111:2222:3333:4444:5555:6666:7777"
@@ -62,7 +66,7 @@ def test_a_table_has_one_line_a_peer_at_any_width_and_whole_words(
     assert header.startswith("HOSTNAME") and "MESH IP" in header
     for peer, row in zip(node.peers, rows, strict=True):
         assert peer.mesh_ipv4 in row.split()
-        assert columns < 60 or {"connected", "connecting"} & set(row.split())
+        assert columns < 60 or {"connected", "connecting", "suspect"} & set(row.split())
     if wide:
         assert ("left out at this width" in seen.errors) == ("ROUTES" not in header)
     assert KEY in seen.text or "PUBLIC KEY" not in header or not wide

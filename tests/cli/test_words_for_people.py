@@ -18,9 +18,11 @@ import grpc
 import pytest
 from support.command_line import GOOD_SECRET, Outcome, Run
 from support.doubles.fake_node import FakeNode, served
+from support.doubles.fake_supervisor import own_interface, telling
 from support.waiting import PATIENCE_S
 from wgmesh.cli import exits
 from wgmesh.cli.catalogue import CATALOGUE
+from wgmesh.runtime.node_report import SILENT, NodeReport, ServiceReport
 
 FOREIGN = re.compile(
     r"Traceback|range\.|valid float|valid integer|Method not found|failed to connect|Deadline Exceeded|Socket closed"
@@ -68,6 +70,30 @@ def test_every_status_of_the_protocol_is_said_in_words_for_people(
             assert speaks_to_a_person(outcome), (words, outcome)
             assert outcome.code != exits.OK
             assert "the node" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    ],
+)
+def test_of_a_call_that_a_hanging_node_has_not_answered_its_supervisor_has_the_word(
+    wgmesh: Run, tmp_path: Path, status: grpc.StatusCode
+) -> None:
+    interface = own_interface()
+    directory = tmp_path / "run" / interface
+    hanging = ServiceReport("node", SILENT, 3.1)
+    report = NodeReport(interface, 7, str(directory), str(directory / "node.sock"), "", (hanging,))
+    with failing(directory / "node.sock", status, "Deadline Exceeded"), telling(report):
+        for words in ASKING:
+            outcome = wgmesh(*words.split(), "--interface", interface)
+            assert speaks_to_a_person(outcome), (words, outcome)
+            assert outcome.code == exits.RESTARTING
+            assert "(node: not answering for 3 s)" in outcome.err
 
 
 @pytest.mark.parametrize("words", ASKING)

@@ -87,6 +87,17 @@ def test_the_child_that_clients_speak_to_ends_the_node_and_any_other_that_asks_f
     assert {line["how"] for line in node.events("child ended")} == {"code 0"}
 
 
+def test_a_wish_to_stop_does_not_wait_for_the_look_at_heartbeats(base: Path) -> None:
+    assert any(stops_before_a_look(base / str(attempt)) for attempt in range(5))  # a busy machine may be late
+
+
+def stops_before_a_look(base: Path) -> bool:
+    base.mkdir()
+    with Supervised(base, "asks to stop between looks") as node:
+        assert node.exit_code() == 0
+    return bool(node.events("toy stopped")[0]["before_look"])
+
+
 def test_a_second_stop_signal_hastens_a_service_that_does_not_end(base: Path) -> None:
     with Supervised(base, "stubborn") as node:
         node.wait_until_ready()

@@ -73,9 +73,13 @@ class NodeOptions:
             with NodeClient(path, self.timeout_s) as client:
                 yield client
         except NotReady as error:
-            from wgmesh.cli.absence import explained
+            raise self.explained(error) from None
 
-            raise explained(error, self.choice, os.environ, self.timeout_s) from None
+    def explained(self, error: NotReady) -> NotReady:
+        """The error with what the supervisor says of the node, or as it is where there is none to ask."""
+        from wgmesh.cli.absence import explained
+
+        return explained(error, self.choice, os.environ, self.timeout_s)
 
 
 def interface_option(command: Command) -> Command:

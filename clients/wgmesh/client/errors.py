@@ -12,6 +12,8 @@ _BY_STATUS: dict[grpc.StatusCode, type[errors.MeshError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInput,
     grpc.StatusCode.NOT_FOUND: errors.NotFound,
     grpc.StatusCode.UNAVAILABLE: errors.NotReady,
+    grpc.StatusCode.CANCELLED: errors.NotReady,
+    grpc.StatusCode.ABORTED: errors.NotReady,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.NotReady,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Busy,
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,

@@ -178,6 +178,8 @@ class FakeNode(NodeServiceServicer):
     """What `status` says of the processes, if not the usual."""
     round_trips_s: list[float | None] = field(default_factory=list)
     """What comes of each ping, None for no answer; when none is left, each takes a millisecond."""
+    out_of_round_trips: MeshError | None = None
+    """What a ping raises when none is left, instead."""
     stopping: Callable[[], int] = os.getpid
     """Called when it is asked to stop; returns the pid that it tells."""
 
@@ -232,6 +234,8 @@ class FakeNode(NodeServiceServicer):
     ) -> node_pb2.NodeServicePingPeerResponse:
         peer = self.GetPeer(node_pb2.GetPeerRequest(selector=request.selector), context).peer
         self._fail_if_asked(context)
+        if self.out_of_round_trips is not None and not self.round_trips_s:
+            _abort(context, self.out_of_round_trips)
         rtt_s = self.round_trips_s.pop(0) if self.round_trips_s else 0.001
         ping = nat_service_pb2.PingPeerResponse(address=peer.mesh_ipv4, way=nat_service_pb2.PingPeerResponse.WAY_ECHO)
         if rtt_s is not None:

@@ -6,6 +6,7 @@ Each toy is a whole service of the runtime with its gRPC server; what it does be
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from wgmesh.core.errors import CorruptState, MeshError, PermissionDenied
 from wgmesh.runtime.callers import CALLERS, CONTROL
 from wgmesh.runtime.service import Shell, run_service
 from wgmesh.runtime.settings import RuntimeSettings
+from wgmesh.supervisor.heartbeats import LOOK_EVERY_S, LOOK_PHASE_S
 from wgmesh.supervisor.settings import IDENTITIES, ChildSpec, SupervisorSettings
 from wgmesh.supervisor.supervisor import run
 
@@ -57,6 +59,15 @@ def main() -> int:
         return 1
 
 
+async def _ask_between_looks(shell: Shell) -> None:
+    loop = asyncio.get_running_loop()
+    next_look_at = math.ceil(loop.time()) + LOOK_EVERY_S + LOOK_PHASE_S
+    await asyncio.sleep(next_look_at - LOOK_EVERY_S + LOOK_PHASE_S - loop.time())
+    shell.ask_to_stop()
+    await shell.stopping.wait()
+    shell.log.info("toy stopped", before_look=loop.time() < next_look_at)
+
+
 def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[[Callable[[], None]], int]:
     async def toy(shell: Shell) -> None:
         if scenario == "stubborn" and name == "node":  # and so never hears that it is to stop
@@ -72,6 +83,8 @@ def _target(name: str, settings: SupervisorSettings, scenario: str) -> Callable[
             if scenario == "asks to stop":
                 shell.log.info("toy asks to stop")
                 shell.ask_to_stop()
+            if scenario == "asks to stop between looks" and name == "node":
+                await _ask_between_looks(shell)
             if scenario == "reload":
                 await shell.reload.wait()
                 shell.log.info("toy reloaded")

@@ -38,9 +38,8 @@ def command(wait: float, as_json: bool, **options: Any) -> int:
     node: root, and the members of the group wgmesh.
     """
     node = node_of(options)
-    path = node.path()
     with node.connect() as connection:
-        pid = connection.stop()
+        path, pid = node.path(), connection.stop()
     with watched(pid, LAST_PROCESS) as process:
         is_gone = _is_gone(process, path, wait)
     if not is_gone and wait:

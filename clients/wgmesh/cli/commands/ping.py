@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from wgmesh.cli import exits
-from wgmesh.cli.options import json_option, node_of, node_options, peer_argument
+from wgmesh.cli.options import NodeOptions, json_option, node_of, node_options, peer_argument
 from wgmesh.cli.output import emit, emit_json
 from wgmesh.cli.parameters import Seconds, WholeNumber
 from wgmesh.core.errors import NotReady
@@ -54,11 +54,11 @@ def command(selector: str, count: int | None, interval: float, wait: float, as_j
     """
     from wgmesh.cli.ping_text import PingRun
 
-    run = PingRun()
-    with node_of(options).connect() as connection, _told_at_the_end(run, as_json):
+    run, node = PingRun(), node_of(options)
+    with node.connect() as connection, _told_at_the_end(run, as_json):
         for number in itertools.count(1):
             due_at = time.monotonic() + interval
-            line = _ping(connection, selector, wait, run)
+            line = _ping(node, connection, selector, wait, run)
             if not as_json:
                 emit(line)
             if number == count:
@@ -67,14 +67,14 @@ def command(selector: str, count: int | None, interval: float, wait: float, as_j
     return exits.OK if run.received else exits.FAILED
 
 
-def _ping(connection: NodeClient, selector: str, wait_s: float, run: PingRun) -> str:
+def _ping(node: NodeOptions, connection: NodeClient, selector: str, wait_s: float, run: PingRun) -> str:
     try:
         return run.add(connection.ping_peer(selector.removesuffix("..."), wait_s), wait_s)
     except NotReady as error:  # the node or the tunnel is being restarted: a ping that is lost, and not the last
         if not run.sent:
             raise
         run.not_asked()
-        return f"not sent: seq={run.sent}: {error}"
+        return f"not sent: seq={run.sent}: {node.explained(error)}"
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class Loop:
         self._listen()
         self._processes: dict[str, ChildProcess] = {}
         self._reasons: dict[str, str] = {}
+        self._heard: set[str] = set()  # whose heartbeat was read before the look that asks for it
         self._faults: dict[str, str] = {}  # why a child is killed that has not passed a deadline
         self._log = logs.logger()
         self._remarks = Remarks[str](time.monotonic())
@@ -89,7 +90,8 @@ class Loop:
         """Who has said something, and whether others can still reach them."""
         states = self._supervision.states
         running = {name: child for name, child in self._processes.items() if states[name] is State.RUNNING}
-        heard = [name for name, child in running.items() if self._hear(child) is not None]
+        heard = self._heard | {name for name, child in running.items() if self._hear(child) is not None}
+        self._heard.clear()
         for name in self._heartbeats.look(heard, now):
             self._replace(name, "its event loop does not run")
         if not self._supervision.is_stopping:
@@ -158,9 +160,13 @@ class Loop:
             return
         if message.is_ready:
             self._log.debug("child ready", child=child.name, pid=child.pid)
-            self._ignore(child.pipe)  # from now on it is read at each look: a heartbeat alone need wake nobody
+            if not self._specs[child.name].may_stop_node:  # whose wish to stop is heard at once, and not at a look
+                self._ignore(child.pipe)  # from now on it is read at each look: a heartbeat alone need wake nobody
+            self._heard.discard(child.name)  # what it said before is part of its start
             self._heartbeats.watch(child.name)
             self._supervision.report(child.name, Input.READY, time.monotonic())
+        else:
+            self._heard.add(child.name)
 
     def _hear(self, child: ChildProcess) -> Message | None:
         message = child.read()
