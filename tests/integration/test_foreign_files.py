@@ -17,7 +17,7 @@ from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Ban, PublicKey
 from wgmesh.discovery.io.denylist_store import DenyListStore
 from wgmesh.discovery.members.denylist import DenyList
-from wgmesh.node.io.reconcile_loop import ReconcileLoop
+from wgmesh.node.io.reconcile_loop import Clients, ReconcileLoop
 from wgmesh.node.io.reloading import Reloading
 from wgmesh.node.settings import NodeSettings
 from wgmesh.runtime.logs import BoundLogger
@@ -83,7 +83,8 @@ async def test_a_reload_file_of_another_user_is_refused(tmp_path: Path) -> None:
     path.write_text("# nothing\n")
     settings = NodeSettings(SECRET, derive(SECRET), "wg0", "self", tmp_path, listen_port=51820, mtu=1420)
     shell = Shell(RuntimeSettings("node", "wg0", tmp_path), lambda: None)
-    reloading = Reloading(shell, settings, cast(ReconcileLoop, None))  # the file asks for nothing of it
+    loop = ReconcileLoop(shell, settings, cast(Clients, None), started_at=0.0)  # a reload calls no service through it
+    reloading = Reloading(shell, settings, loop)
     assert await reloading.reload() == ([], [])
     give_away(path)
 
