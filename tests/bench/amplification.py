@@ -17,6 +17,7 @@ from bench.hostile import Clock
 from support.discovery.aimed import Aimed, minimal
 from support.discovery.discovery_wire import START
 from support.discovery.mainline_stranger import Stranger
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.wire.dht_message import ID_BYTES, KEY_BYTES, Request
 from wgmesh.core.wire.envelope import MessageType
@@ -73,7 +74,9 @@ def at_the_private_dht() -> dict[str, float]:
 
 
 def _answered(request: Request) -> float:
-    protocol = SealedProtocol(JudgedStorage(lambda key, old, new: True), bytes(32), AddressRules(), os.urandom)
+    protocol = SealedProtocol(
+        JudgedStorage(lambda key, old, new: True), bytes(32), AddressRules(), os.urandom, WallClock()
+    )
     protocol.connection_made(Clock(lambda: START))
     data = DhtInbox(bytes(32), os.urandom).seal(request, START)
     protocol.handle_datagram(data, Endpoint(THIRD, 4001), START)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from support.discovery.discovery_wire import LAN_CHANNEL, START, Node, Wire
 from support.discovery.go_peer import GoPeer, relabel
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint
 from wgmesh.core.wire.datagram_seal import FIRST_BYTE
 from wgmesh.core.wire.dht_message import Request
@@ -110,7 +111,9 @@ def stand(channel: str = "", count: int = 100_000, rate: float = FLOOD_RATE) -> 
 
 def stand_of_private_dht(count: int = 200_000, rate: float = FLOOD_RATE) -> Stand:
     """Floods a node of the private DHT in the same way. Its key is another, so nothing of the flood is a member's."""
-    protocol = SealedProtocol(JudgedStorage(lambda key, old, new: True), bytes(32), AddressRules(), os.urandom)
+    protocol = SealedProtocol(
+        JudgedStorage(lambda key, old, new: True), bytes(32), AddressRules(), os.urandom, WallClock()
+    )
     chance, now, spent_s, batch = random.Random(7), START, 0.0, 100
     sealed = [FIRST_BYTE + chance.randbytes(size) for size in (60, 120, 400, 1200)]
     flood = iter(Flood(GoPeer(20, "192.168.1.20").hello(now), []))

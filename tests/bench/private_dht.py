@@ -15,6 +15,7 @@ from bench.report import Measurement, Ran
 from support.discovery.private_swarm import HEADER_BYTES, KEY, Forger, Misleader, Mute, newer
 from support.discovery.private_swarm import network as simulated
 from support.doubles.virtual_time import VirtualTimeLoop
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint
 from wgmesh.discovery.members.address_rules import AddressRules
 from wgmesh.discovery.private_dht.io.protocol import SealedProtocol
@@ -64,7 +65,9 @@ class _Swarm:
         """Starts a node of each kind, all through the first; returns the seconds until each knows eight."""
         began_at = time.perf_counter()
         for kind in kinds:
-            server = PrivateDhtServer(kind(JudgedStorage(newer), KEY, AddressRules(), os.urandom), lambda event: None)
+            server = PrivateDhtServer(
+                kind(JudgedStorage(newer), KEY, AddressRules(), os.urandom, WallClock()), lambda event: None
+            )
             await server.listen(0)
             self.servers.append(server)
             server.set_bootstrap([Endpoint(LOOPBACK, self.servers[0].port)])

@@ -6,10 +6,12 @@ import random
 
 import pytest
 from support.discovery.discovery_wire import SECRET, START
+from wgmesh.core.clock import WallClock
 from wgmesh.core.keys.epoch_keys import HOUR_S, epoch_keys
 from wgmesh.core.keys.keyschedule import hour_of
 from wgmesh.discovery.dht_schedule import (
     AFTER_THE_HOUR_S,
+    CLOCK_GAP_S,
     FAST_FOR_S,
     LOOK_CONTENT_S,
     LOOK_S,
@@ -27,7 +29,7 @@ FAST_S = 2.0
 
 
 def test_the_keys_are_those_of_this_hour_and_the_last() -> None:
-    hours = Hours(SECRET, random.Random(1).random)
+    hours = Hours(WallClock(), SECRET, random.Random(1).random)
     assert hours.keys(START + HOUR_S - 0.1) == (epoch_keys(SECRET, HOUR), epoch_keys(SECRET, HOUR - 1))
     assert hours.keys(START + HOUR_S) == (epoch_keys(SECRET, HOUR + 1), epoch_keys(SECRET, HOUR))
 
@@ -35,7 +37,7 @@ def test_the_keys_are_those_of_this_hour_and_the_last() -> None:
 def test_who_begins_speaks_at_once_and_in_each_new_hour_within_a_minute_and_not_with_all_others() -> None:
     times = []
     for seed in range(20):
-        hours = Hours(SECRET, random.Random(seed).random)
+        hours = Hours(WallClock(), SECRET, random.Random(seed).random)
         assert hours.next_at() < START and hours.turn(START + 5) == START + 5
         assert hours.next_at() == START + HOUR_S
         assert hours.turn(START + HOUR_S - 0.1) is None
@@ -45,8 +47,35 @@ def test_who_begins_speaks_at_once_and_in_each_new_hour_within_a_minute_and_not_
     assert min(times) >= 0.0 and AFTER_THE_HOUR_S / 2 < max(times) <= AFTER_THE_HOUR_S and len(set(times)) == 20
 
 
+def test_the_hours_are_those_of_the_clock_as_it_stands() -> None:
+    wall = WallClock(1800.0)
+    hours = Hours(wall, SECRET, random.Random(1).random)
+    hours.turn(START)
+    assert hours.next_at() == START + HOUR_S - 1800.0
+    assert hours.keys(START + 1800.0) == (epoch_keys(SECRET, HOUR + 1), epoch_keys(SECRET, HOUR))
+    assert hours.over_for_s(epoch_keys(SECRET, HOUR), START + 1801.0) == 1.0
+    wall.set(-HOUR_S)
+    assert hours.keys(START) == (epoch_keys(SECRET, HOUR - 1), epoch_keys(SECRET, HOUR - 2))
+    assert hours.turn(START) == START, "an hour that had not yet come for others is spoken of at once"
+    assert hours.next_at() == START + HOUR_S
+
+
+def test_a_clock_that_is_set_makes_a_look_due_and_one_that_is_set_again_and_again_not_each_time() -> None:
+    look_ups = LookUps(FAST_S)
+    look_ups.clock_set(START)
+    assert look_ups.next_at is None
+    look_ups.start(START)
+    later = START + 2 * LOOK_CONTENT_S
+    assert look_ups.are_due(later, SETTLED_PEERS)
+    look_ups.clock_set(later + CLOCK_GAP_S)
+    assert look_ups.are_due(later + CLOCK_GAP_S, SETTLED_PEERS)
+    for after_s in (1.0, 2.0, 3.0):
+        look_ups.clock_set(later + CLOCK_GAP_S + after_s)
+        assert look_ups.next_at == later + 2 * CLOCK_GAP_S
+
+
 def test_one_that_has_slept_for_hours_speaks_at_once() -> None:
-    hours = Hours(SECRET, random.Random(1).random)
+    hours = Hours(WallClock(), SECRET, random.Random(1).random)
     hours.turn(START)
     assert hours.turn(START + 3 * HOUR_S) == START + 3 * HOUR_S
 

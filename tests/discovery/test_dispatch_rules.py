@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.discovery.discovery_wire import KEYS, LAN_CHANNEL, SECRET, START, describe
 from support.discovery.pairing import pair_key, prove_payload
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.wire.announcement import (
     Announcement,
@@ -75,7 +76,9 @@ class Scene:
     def __post_init__(self) -> None:
         rng = random.Random(1)
         settings = DiscoverySettings(SECRET, "wg0", Path("/nonexistent"), "node-1")
-        self.parts: Parts = assemble(settings, Randomness(rng.randbytes, rng.random), b"boot-own", self.bounds)
+        self.parts: Parts = assemble(
+            settings, Randomness(rng.randbytes, rng.random), b"boot-own", self.bounds, WallClock()
+        )
         interface = LanInterface("eth0", 2, (ipaddress.ip_interface("192.168.1.1/24"),))
         self.parts.own.set_interfaces((interface,), START)
         if self.knows_itself:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, IPAddress, PublicKey, SelfDescription
 from wgmesh.core.wire.announcement import MAX_CANDIDATES
 from wgmesh.core.wire.wirefield import REVISION_LIMIT
@@ -26,7 +27,7 @@ DESCRIPTION = SelfDescription(KEY, IPv4Address("10.1.0.1"), IPv6Address("fd00::1
 
 def node(*seen: Witness, ipv6: bool = True, lan: bool = True) -> Own:
     """A node that peers have seen at these places."""
-    return Own(AddressRules((MESH,), ipv6), 52527, b"boot-own", lambda: seen, lan)
+    return Own(WallClock(), AddressRules((MESH,), ipv6), 52527, b"boot-own", lambda: seen, lan)
 
 
 def interface(*addresses: str, name: str = "eth0", announces: bool = True) -> LanInterface:

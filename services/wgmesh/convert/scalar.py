@@ -24,17 +24,21 @@ REMEMBERED = 8192  # addresses, in each direction: 1,000 peers have about 5,000
 
 
 def timestamp(at: float | None) -> Timestamp | None:
-    """Unix seconds to a timestamp; None stays None, which leaves a message field unset."""
+    """Seconds of a steady or a Unix time to a timestamp; None stays None, which leaves a message field unset."""
     if at is None:
         return None
     return Timestamp(**_parts(at))
 
 
 def seconds(message: Message, field: str) -> float | None:
-    """The Unix seconds or span in a timestamp or duration field of `message`; None if it is unset."""
+    """The seconds or span in a timestamp or duration field of `message`; None if it is unset."""
     if not message.HasField(field):
         return None
-    value: Timestamp | Duration = getattr(message, field)
+    return seconds_of(getattr(message, field))
+
+
+def seconds_of(value: Timestamp | Duration) -> float:
+    """The seconds of a timestamp or the span of a duration."""
     return (value.seconds * NANOSECONDS + value.nanos) / NANOSECONDS  # one rounding, so that a time arrives as it left
 
 

@@ -1,7 +1,7 @@
 """The values that the services speak of.
 
 Everything here is immutable and valid by construction: the length of a `PublicKey` need not be checked again.
-Times are Unix seconds (wall clock), spans are seconds, unless a name says otherwise.
+Times are steady seconds (clock.py), spans are seconds, unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class Ban:
     """A key that the operator wants nothing to do with. The reason is the operator's own text."""
 
     public_key: PublicKey
-    banned_at: float
+    banned_at: float  # Unix seconds: it is kept in a file
     reason: str = ""
 
 

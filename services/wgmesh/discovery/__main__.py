@@ -91,7 +91,7 @@ async def _run_private_dht(shell: Shell, settings: DiscoverySettings, runner: Di
 
     keys = derive(settings.secret)
     rules = AddressRules((mesh_ipv4_network(keys, settings.mesh_subnet), keys.ipv6_network), settings.ipv6)
-    protocol = SealedProtocol(JudgedStorage(runner.judge_record), keys.private_dht_key, rules, os.urandom)
+    protocol = SealedProtocol(JudgedStorage(runner.judge_record), keys.private_dht_key, rules, os.urandom, runner.wall)
     server = PrivateDhtServer(protocol, runner.handle_dht)
 
     bootstrap = NamedEndpoints(map(parse_named_endpoint, settings.private_dht), server.set_bootstrap)

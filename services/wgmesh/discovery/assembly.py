@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wgmesh.core.addressing import claimed_nonce, mesh_ipv4_network
+from wgmesh.core.clock import WallClock
 from wgmesh.core.keys.keyschedule import MeshKeys, derive
 from wgmesh.core.model import Endpoint
 from wgmesh.discovery.bounds import Bounds
@@ -73,7 +74,9 @@ class Parts:
     outbox: Outbox
 
 
-def assemble(settings: DiscoverySettings, randomness: Randomness, boot: bytes, bounds: Bounds) -> Parts:
+def assemble(
+    settings: DiscoverySettings, randomness: Randomness, boot: bytes, bounds: Bounds, wall: WallClock
+) -> Parts:
     """Makes the parts for one mesh. `boot` are 8 random bytes that name this run of the process."""
     keys = derive(settings.secret)
     unit, random_bytes = randomness.random_unit, randomness.random_bytes
@@ -81,6 +84,7 @@ def assemble(settings: DiscoverySettings, randomness: Randomness, boot: bytes, b
     outbox, pair_keys, duplicates = Outbox(), PairKeys(bounds.pair_keys, bounds.waiting_messages), DuplicateKeys()
     contacts = Contacts(unit, bounds.contacts)
     members = Membership(
+        wall,
         rules,
         keys.gossip_port,
         lambda address, key: claimed_nonce(address, key, settings.secret, keys, settings.mesh_subnet) is not None,
@@ -89,16 +93,16 @@ def assemble(settings: DiscoverySettings, randomness: Randomness, boot: bytes, b
         unit,
         bounds,
     )
-    own = Own(rules, keys.gossip_port, boot, members.table.witnesses, settings.lan)
+    own = Own(wall, rules, keys.gossip_port, boot, members.table.witnesses, settings.lan)
     announcer = Announcer(
         own, keys.gossip_key, rules, random_bytes, pair_keys.get, members.table.rotation, duplicates.is_double
     )
-    inbox = Inbox(keys.gossip_key, members.banned, bounds.nonces)
+    inbox = Inbox(wall, keys.gossip_key, members.banned, bounds.nonces)
     transactions = Transactions(settings.punching, bounds.hellos_in_flight)
     unanswered = Unanswered(bounds.hosts)
     hellos = Hellos(own, announcer, members, contacts, pair_keys, inbox, outbox, rules, transactions, unanswered)
     answers = Answers(announcer, members, contacts, hellos, outbox, rules)
-    goodbyes = Goodbyes(announcer, members, contacts, hellos, outbox, rules)
+    goodbyes = Goodbyes(announcer, members, contacts, hellos, outbox, rules, wall)
     own_key = OwnKey(own, announcer, members, pair_keys, outbox)
     diagnosis = Diagnosis(own, own_key, members.table, duplicates, outbox, lambda: announcer.sealed_count)
 

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.keys.possession import Agreement
 from wgmesh.core.model import Endpoint, IPAddress, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
 from wgmesh.core.peer_cache import CachedPeer
@@ -22,6 +23,7 @@ from wgmesh.discovery.exchange.stun_mapping import ExchangeMapping
 from wgmesh.discovery.exchange.transactions import Purpose
 from wgmesh.discovery.host_interfaces import LanInterface
 from wgmesh.discovery.members.contacts import Origin
+from wgmesh.discovery.members.record import NEVER
 from wgmesh.discovery.members.table import PeerTable
 from wgmesh.discovery.messages.inbox import Received, Rejected, Rejection
 from wgmesh.discovery.messages.rate_limits import PROVEN_TRUST_S
@@ -29,18 +31,26 @@ from wgmesh.discovery.private_dht.layer import PrivateDhtLayer
 from wgmesh.discovery.settings import DiscoverySettings
 
 _REFUSED = {refusal: DatagramRejected(refusal) for refusal in Rejection}
+# Two programs that both set the clock, each its own way, must not make us ask everybody every second.
+JUMP_GAP_S = 5.0
 
 
 class DiscoveryCore:
     """Finds the members of one mesh. A DatagramCore: "" is the exchange socket, "lan:NAME" an interface's multicast."""
 
     def __init__(
-        self, settings: DiscoverySettings, randomness: Randomness, boot: bytes, bounds: Bounds | None = None
+        self,
+        settings: DiscoverySettings,
+        randomness: Randomness,
+        boot: bytes,
+        bounds: Bounds | None = None,
+        wall: WallClock | None = None,
     ) -> None:
-        """`boot` are 8 random bytes that name this run of the process."""
+        """`boot` are 8 random bytes that name this run of the process. `wall` is set by `set_clock` alone."""
         self._settings = settings
         self._bounds = bounds or Bounds()
-        parts = assemble(settings, randomness, boot, self._bounds)
+        self._wall = wall or WallClock()
+        parts = assemble(settings, randomness, boot, self._bounds, self._wall)
         self._keys = parts.keys
         self._own = parts.own
         self._inbox = parts.inbox
@@ -65,6 +75,7 @@ class DiscoveryCore:
         self._is_wake_known = False
         self._wake_at: float | None = None
         self._now = 0.0
+        self._jumped_at = NEVER
 
     @property
     def gossip_port(self) -> int:
@@ -137,6 +148,27 @@ class DiscoveryCore:
             layer.moved(now)
         self._note_input(now)
 
+    def set_clock(self, ahead_s: float, now: float) -> float:
+        """Follows the host's clock, which is `ahead_s` ahead of steady time. Returns by how much it was set, mostly 0.
+
+        What others have said by their clocks is seen beside the new one. Who has refused our words for their time may
+        take them now, so all are asked again; and what we say gets a higher revision than all that the other clock
+        has dated.
+        """
+        jump_s = self._wall.set(ahead_s)
+        if not jump_s:
+            return 0.0
+        self._diagnosis.clock_set(jump_s)
+        for layer in self._layers:
+            layer.clock_set(now)
+        self._own.revise(now)
+        if now - self._jumped_at >= JUMP_GAP_S:
+            self._jumped_at = now
+            self._members.refreshes.hurry(now)
+            self._contacts.hurry(now)
+        self._note_news(now)
+        return jump_s
+
     def set_exchange_port(self, port: int, now: float) -> None:
         """Sets the port that the exchange socket really has."""
         self._own.set_exchange_port(port, now)
@@ -171,6 +203,10 @@ class DiscoveryCore:
         for cached in entries:
             self._members.restore(cached, now)
         self._note_input(now)
+
+    def is_clock_confirmed(self, now: float) -> bool:
+        """Whether the clocks of others bear ours out: then it may say what is too old to keep."""
+        return self._diagnosis.is_clock_confirmed(now)
 
     def cached_peers(self, now: float) -> list[CachedPeer]:
         """What the next run should know."""

@@ -1,6 +1,7 @@
 """What the schedules of both DHTs have in common: the hours, how often to look, and when to store a record again. Pure.
 
-Everything in a DHT lies under names that follow from the hour. Members look under those of this hour and the last.
+Everything in a DHT lies under names that follow from the hour of the clock. Members look under those of this hour and
+the last. Timers are steady.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.keys.epoch_keys import HOUR_S, EpochKeys, epoch_keys
 from wgmesh.core.keys.secret import Secret
 
 AFTER_THE_HOUR_S = 60.0  # all members renew within the first minute of an hour, and not at one instant
 STORE_S = 1800.0  # BEP 44 asks for once an hour, and values in a private DHT live two
 STORE_GAP_S = 10.0  # between two versions
+CLOCK_GAP_S = 5.0  # two programs that both set the clock, each its own way, must not make us look every second
 FAST_FOR_S = 60.0  # a node that is the first of its mesh is found by those who come later
 LOOK_S = 30.0
 LOOK_SETTLED_S = 60.0
@@ -34,27 +37,35 @@ class Publish:
 class Hours:
     """The keys of the hours, and when a new one begins for us."""
 
-    def __init__(self, secret: Secret, random_unit: Callable[[], float]) -> None:
-        """`random_unit` gives floats in 0..1."""
+    def __init__(self, wall: WallClock, secret: Secret, random_unit: Callable[[], float]) -> None:
+        """`wall` says which hour it is for everybody. `random_unit` gives floats in 0..1."""
+        self._wall = wall
         self._keys = functools.lru_cache(4)(functools.partial(epoch_keys, secret))
         self._random_unit = random_unit
         self._hour: int | None = None
 
     def keys(self, now: float) -> tuple[EpochKeys, EpochKeys]:
         """Returns the keys of this hour and the last."""
-        hour = int(now // HOUR_S)
+        hour = self._hour_at(now)
         return self._keys(hour), self._keys(hour - 1)
 
     def turn(self, now: float) -> float | None:
         """Returns when to say under the keys of a new hour what is to be said there; None if the hour is the same."""
-        before, self._hour = self._hour, int(now // HOUR_S)
+        before, self._hour = self._hour, self._hour_at(now)
         if self._hour == before:
             return None
         return now + self._random_unit() * AFTER_THE_HOUR_S if self._hour - 1 == before else now
 
     def next_at(self) -> float:
         """When `turn` has something to say."""
-        return float("-inf") if self._hour is None else (self._hour + 1) * HOUR_S
+        return float("-inf") if self._hour is None else self._wall.when((self._hour + 1) * HOUR_S)
+
+    def over_for_s(self, epoch: EpochKeys, now: float) -> float:
+        """Returns how long an hour has been over; below 0 while it is not."""
+        return self._wall.at(now) - (epoch.hour + 1) * HOUR_S
+
+    def _hour_at(self, now: float) -> int:
+        return int(self._wall.at(now) // HOUR_S)
 
 
 class LookUps:
@@ -64,6 +75,7 @@ class LookUps:
         """`fast_s` is the time between two look-ups of a node that has just started and knows nobody."""
         self._fast_s = fast_s
         self._started_at = 0.0
+        self._looked_at = float("-inf")
         self.next_at: float | None = None
         """None before the start."""
 
@@ -77,6 +89,11 @@ class LookUps:
         if self.next_at is not None:
             self.next_at = now
 
+    def clock_set(self, now: float) -> None:
+        """The hours are others now, or begin at other times: others look elsewhere than we did."""
+        if self.next_at is not None:
+            self.next_at = min(self.next_at, max(now, self._looked_at + CLOCK_GAP_S))
+
     def are_due(self, now: float, proven_count: int, has_found: bool = False) -> bool:
         """Whether to look now. `proven_count` is the number of peers with a working tunnel.
 
@@ -84,6 +101,7 @@ class LookUps:
         """
         if self.next_at is None or now < self.next_at:
             return False
+        self._looked_at = now
         self.next_at = now + self._pause_s(now - self._started_at, proven_count, has_found)
         return True
 

@@ -106,6 +106,7 @@ class Dispatch:
                 self._lan.note_echo(channel)
                 return  # multicast comes back to its sender
             raise
+        self._diagnosis.note_accepted(source)
         self._unanswered.earn(source.host, len(data))
         if isinstance(message, Probe):
             if channel:

@@ -78,7 +78,8 @@ class HealthBoard:
     def _unanswered(self, since: float) -> Health:
         """What is said where everybody that was asked is silent. That may be nobody's fault."""
         ports = f"UDP {self._own.exchange_port} (exchange) and {self._own.described.wireguard_port} (WireGuard)"
-        detail = f"nobody has answered since {clock_time(since)}: nobody is there, or a firewall drops {ports}"
+        at = clock_time(self._own.wall, since)
+        detail = f"nobody has answered since {at}: nobody is there, or a firewall drops {ports}"
         return Health(LayerState.RUNNING, detail)
 
     def _strays(self) -> str:

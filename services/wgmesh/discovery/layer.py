@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, LayerState, PublicKey
 from wgmesh.discovery.members.record import PeerRecord
 
@@ -50,6 +51,9 @@ class Layer:
     def moved(self, now: float) -> None:
         """The host has other interfaces or addresses."""
 
+    def clock_set(self, now: float) -> None:
+        """The host's clock was set: other hours and windows are open now."""
+
     def heard(self, key: PublicKey, source: Endpoint, now: float) -> None:
         """A peer has spoken on the exchange socket, from `source`."""
 
@@ -63,11 +67,11 @@ class Layer:
         """This node says goodbye."""
 
 
-def clock_time(at: float) -> str:
-    """Returns a moment (Unix seconds) as its time of day, for a detail."""
-    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
+def clock_time(wall: WallClock, at: float) -> str:
+    """Returns a moment as the time of day that the clock, as it stands, gives to it, for a detail."""
+    return f"{datetime.fromtimestamp(wall.at(at), UTC):%H:%M:%S} UTC"
 
 
-def dated(**moments: float | None) -> list[str]:
+def dated(wall: WallClock, **moments: float | None) -> list[str]:
     """Returns the moments that have come, each as its name and its time of day, for a detail."""
-    return [f"{name.replace('_', ' ')} {clock_time(at)}" for name, at in moments.items() if at is not None]
+    return [f"{name.replace('_', ' ')} {clock_time(wall, at)}" for name, at in moments.items() if at is not None]

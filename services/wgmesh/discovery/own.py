@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from math import inf
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, IPAddress, PublicKey, SelfDescription
 from wgmesh.core.wire.announcement import MAX_CANDIDATES
 from wgmesh.core.wire.wirefield import REVISION_LIMIT
@@ -28,6 +29,7 @@ class Own:
 
     def __init__(
         self,
+        wall: WallClock,
         rules: AddressRules,
         gossip_port: int,
         boot: bytes,
@@ -35,6 +37,7 @@ class Own:
         lan: bool,
     ) -> None:
         """`boot` are 8 bytes that name this run of the process. `witnesses` gives where peers have seen us."""
+        self.wall = wall
         self.boot = boot
         self.description: SelfDescription | None = None
         self.started_at = inf
@@ -100,7 +103,7 @@ class Own:
         must not drive it to its end either, where nothing is new any more.
         """
         known = beyond if beyond < REVISION_OF_A_CLOCK else 0
-        self.revision = max(self.revision + 1, known + 1, int(now * 1000))
+        self.revision = max(self.revision + 1, known + 1, int(self.wall.at(now) * 1000))
 
     def set_mappings(self, mappings: tuple[Endpoint, ...], now: float) -> bool:
         """Sets where STUN servers see the exchange socket. Whether that is news. Of several none is believed."""

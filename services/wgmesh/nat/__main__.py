@@ -19,6 +19,7 @@ from wgmesh.nat.servicer import SERVICE_NAME, NatServicer
 from wgmesh.nat.settings import NatSettings
 from wgmesh.nat.tunnel_probe import targets
 from wgmesh.runtime import telemetry
+from wgmesh.runtime.clock import CLOCK
 from wgmesh.runtime.service import Shell
 from wgmesh.runtime.snapshots import SnapshotCell
 from wgmesh.v1.nat_service_pb2_grpc import add_NatServiceServicer_to_server
@@ -112,7 +113,7 @@ class Reach:
 
     def _on_answered(self, key: PublicKey, rtt_s: float) -> None:
         self._instruments.answered(key, rtt_s)
-        self._publish(self._table.answered(key, rtt_s, time.time()))
+        self._publish(self._table.answered(key, rtt_s, CLOCK.now()))
 
     def _on_unanswered(self, key: PublicKey) -> None:
         self._publish(self._table.unanswered(key))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from functools import partial
 
 import grpc.aio
@@ -17,6 +16,7 @@ from wgmesh.node.io.reloading import Reloading
 from wgmesh.node.servicer import NodeServicer
 from wgmesh.node.settings import NodeSettings
 from wgmesh.runtime import telemetry
+from wgmesh.runtime.clock import CLOCK
 from wgmesh.runtime.service import Shell
 from wgmesh.runtime.supervisor_socket import ask_in_loop
 from wgmesh.v1.node_service_pb2_grpc import add_NodeServiceServicer_to_server
@@ -26,7 +26,7 @@ REPORT_TIMEOUT_S = 1.2  # above the second that many questions can take, and far
 
 async def main(shell: Shell, settings: NodeSettings) -> None:
     """Runs the node service until it is told to stop."""
-    started_at = time.time()
+    started_at = CLOCK.now()
     path = shell.settings.socket_path
     interceptors = telemetry.client_interceptors()
     async with (

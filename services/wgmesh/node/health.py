@@ -117,7 +117,7 @@ def _shortcomings(needs: Needs) -> list[Finding]:
 
 
 class HealthMemory:
-    """Remembers since when it is so. `at_start` is when the node started, in Unix seconds like every `now`."""
+    """Remembers since when it is so. `at_start` is when the node started, in steady time like every `now`."""
 
     def __init__(self, at_start: float) -> None:
         self._started_at = at_start

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import grpc.aio
 from wgmesh.client.discovery import DiscoveryClient
 from wgmesh.client.nat import NatClient
+from wgmesh.convert.clock_times import MessageT, by_the_clock
 from wgmesh.convert.peer import ban_to_proto
 from wgmesh.convert.scalar import duration, endpoint_to_proto, seconds
 from wgmesh.core.errors import InvalidInput
@@ -16,6 +17,7 @@ from wgmesh.node.health import health_to_proto
 from wgmesh.node.io.reconcile_loop import ReconcileLoop
 from wgmesh.node.settings import NodeSettings
 from wgmesh.node.status import chosen_address, chosen_ban, chosen_for_ban, peer_statuses, select_peer, status
+from wgmesh.runtime.clock import CLOCK
 from wgmesh.runtime.node_report import NodeReport
 from wgmesh.v1 import node_service_pb2 as node_pb2
 from wgmesh.v1.node_service_pb2_grpc import NodeServiceServicer
@@ -74,13 +76,14 @@ class NodeServicer(NodeServiceServicer):
         response.privileges_separated = self._is_separated
         if report is None:
             response.warnings.append(SUPERVISOR_SILENT)
-        return response
+        return _for_clients(response)
 
     async def ListPeers(self, request: node_pb2.ListPeersRequest, context: Context) -> node_pb2.ListPeersResponse:
-        return node_pb2.ListPeersResponse(peers=self._peers(), health=self._health())
+        return _for_clients(node_pb2.ListPeersResponse(peers=self._peers(), health=self._health()))
 
     async def GetPeer(self, request: node_pb2.GetPeerRequest, context: Context) -> node_pb2.GetPeerResponse:
-        return node_pb2.GetPeerResponse(peer=select_peer(self._peers(), request.selector), health=self._health())
+        peer = select_peer(self._peers(), request.selector)
+        return _for_clients(node_pb2.GetPeerResponse(peer=peer, health=self._health()))
 
     async def WatchPeers(
         self, request: node_pb2.NodeServiceWatchPeersRequest, context: Context
@@ -89,7 +92,9 @@ class NodeServicer(NodeServiceServicer):
         async for picture in self._loop.pictures.watch():
             revision += 1
             peers = peer_statuses(picture) if picture else ()
-            yield node_pb2.NodeServiceWatchPeersResponse(revision=revision, peers=peers, health=self._health())
+            yield _for_clients(
+                node_pb2.NodeServiceWatchPeersResponse(revision=revision, peers=peers, health=self._health())
+            )
 
     async def PlanTurn(self, request: node_pb2.PlanTurnRequest, context: Context) -> node_pb2.PlanTurnResponse:
         return forecast_to_proto(await self._loop.plan(context.time_remaining()))
@@ -146,3 +151,8 @@ class NodeServicer(NodeServiceServicer):
     ) -> node_pb2.NodeServiceListBansResponse:
         bans, unread_count = await self._discovery.list_bans()
         return node_pb2.NodeServiceListBansResponse(bans=map(ban_to_proto, bans), unread_count=unread_count)
+
+
+def _for_clients(message: MessageT) -> MessageT:
+    """What clients are told has the times of the host's clock, as it stands."""
+    return by_the_clock(message, CLOCK.ahead_s())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
@@ -12,13 +11,15 @@ from typing import Generic, Self, TypeVar
 from wgmesh.core.model import Endpoint
 from wgmesh.core.sansio import DatagramCore, Transmit
 from wgmesh.runtime import logs
+from wgmesh.runtime.clock import CLOCK
 
 EventT = TypeVar("EventT")
 
 MAX_DATAGRAM_BYTES = 65535
 MAX_DATAGRAMS_PER_TURN = 64  # a flood on one socket must leave the loop time for timers and calls
 PAUSE_AFTER_BUG_S = 1.0  # a timer that fails each time must not keep the processor busy
-MAX_TIMER_S = 3600.0  # a wait of hours is cut into pieces, so that a clock that is set back cannot make it endless
+# A wait is cut into pieces: the loop's own clock stands still while the host is suspended, and that of cores does not.
+MAX_TIMER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class DatagramDriver(Generic[EventT]):
     """Drives one core over UDP sockets: after every input everything is drained and one timer is armed.
 
     `channels` maps channel names to bound sockets ("" is the main one); the driver owns and closes them. `clock` gives
-    Unix seconds. The core's `now` never decreases: if the wall clock is set back, time goes on with the timers until
-    the clock has caught up. Made and used on one running event loop, as an async context manager or with `close`.
+    steady seconds (core/clock.py): it must not go back. Made and used on one running event loop, as an async context
+    manager or with `close`.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class DatagramDriver(Generic[EventT]):
         core: DatagramCore[EventT],
         channels: Mapping[str, socket.socket | Channel],
         on_event: Callable[[EventT], None],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = CLOCK.now,
     ) -> None:
         self._core = core
         self._on_event = on_event
@@ -51,7 +52,6 @@ class DatagramDriver(Generic[EventT]):
         self._log = logs.logger()
         self._channels: dict[str, Channel] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._now = clock()
         self._paused_until = float("-inf")  # of the loop's clock: not before may the timer go off
         self._is_closed = False
         self.unsent_count = 0  # datagrams that the kernel did not take, or that had no socket
@@ -66,9 +66,8 @@ class DatagramDriver(Generic[EventT]):
         self.close()
 
     def now(self) -> float:
-        """Returns the core's time, Unix seconds: what to give to the core's own methods."""
-        self._now = max(self._now, self._clock())
-        return self._now
+        """Returns the core's time: what to give to the core's own methods."""
+        return self._clock()
 
     def add_channel(self, name: str, channel: socket.socket | Channel) -> None:
         """Takes a further socket, in place of an earlier one with this name."""
@@ -142,13 +141,11 @@ class DatagramDriver(Generic[EventT]):
             self._timer = None
         due_at = self._core.poll_timeout()
         if due_at is not None and not self._is_closed:
-            wake_at = min(due_at, self.now() + MAX_TIMER_S)
-            wakes_at = max(self._paused_until, self._loop.time() + wake_at - self._now)
-            self._timer = self._loop.call_at(wakes_at, self._on_timer, wake_at)
+            wait_s = min(due_at - self.now(), MAX_TIMER_S)
+            self._timer = self._loop.call_at(max(self._paused_until, self._loop.time() + wait_s), self._on_timer)
 
-    def _on_timer(self, woken_at: float) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        self._now = max(self._now, woken_at)
         try:
             self._core.handle_timeout(self.now())
         except Exception as error:  # a bug: what was due stays due, and without its timer a node would fall silent

@@ -26,7 +26,10 @@ class DeviceGone(DeviceUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class TunnelState:
-    """What WireGuard itself knows of a device. `public_key` None: it has no private key."""
+    """What WireGuard itself knows of a device. `public_key` None: it has no private key.
+
+    The handshakes of its peers are in Unix seconds, as the host's clock stood when each was made.
+    """
 
     public_key: PublicKey | None
     listen_port: int

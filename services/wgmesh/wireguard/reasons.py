@@ -147,8 +147,6 @@ class Reasons:
             return "what was sent there is not answered any more, while the peer speaks from elsewhere"
         if handshake_at is None:
             return "no handshake has ever proven that"
-        if handshake_at > self._now:
-            return "its last handshake lies in the future and proves nothing"
         return f"its last handshake is {int(self._now - handshake_at)} s old, which proves that no more"
 
     def _why_unrouted(self, network: IPNetwork) -> str:

@@ -114,7 +114,9 @@ class Reconciler:
     async def turn(
         self, desired: DesiredDevice, now: float, known: ObservedDevice | None = None, monotonic: float = 0.0
     ) -> Turn:
-        """Applies what is missing. `now` is Unix seconds, `monotonic` the clock that nobody sets.
+        """Applies what is missing. `now` is steady time, as the handshakes that are observed.
+
+        `monotonic` is that of the disputes.
 
         `known` is what a full look of the last seconds saw: then only WireGuard's own part is looked at again, which
         costs a thirtieth of a full look. Many peers that come at once make as many turns.

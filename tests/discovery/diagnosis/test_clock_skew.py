@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 from support.discovery.discovery_wire import Wire
-from wgmesh.core.model import PublicKey
+from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.discovery.bounds import PEERS_MAX
 from wgmesh.discovery.diagnosis.clock_skew import FRESH_S, ClockSkew
 
+SOURCE = Endpoint.parse("192.168.1.9:52527")
 KEYS = [PublicKey(bytes([number]) * 32) for number in range(5)]
 
 
 def test_clocks_that_agree_are_no_matter() -> None:
     skew = ClockSkew()
     for key in KEYS:
-        skew.note(key, 1000, 1000.9)
+        skew.note(key, -0.4, 1000.9)
     assert skew.sentence(1001.0) == "" and skew.peers_off(1001.0) == []
 
 
@@ -22,8 +23,8 @@ def test_clocks_that_agree_are_no_matter() -> None:
 def test_most_peers_decide_whose_clock_is_wrong(offset: int, word: str) -> None:
     skew = ClockSkew()
     for key in KEYS[:4]:
-        skew.note(key, 1000 + offset, 1000.0)
-    skew.note(KEYS[4], 1000, 1000.0)
+        skew.note(key, offset + 0.5, 1000.0)
+    skew.note(KEYS[4], 0.5, 1000.0)
     sentence = skew.sentence(1000.0)
     assert f"300 s {word}" in sentence and "600 s" in sentence
     assert skew.peers_off(1000.0) == []  # it is ours
@@ -32,16 +33,16 @@ def test_most_peers_decide_whose_clock_is_wrong(offset: int, word: str) -> None:
 def test_one_peer_that_is_off_is_named_and_we_are_not() -> None:
     skew = ClockSkew()
     for key in KEYS[:4]:
-        skew.note(key, 1000, 1000.0)
-    skew.note(KEYS[4], 1300, 1000.0)
+        skew.note(key, 0.5, 1000.0)
+    skew.note(KEYS[4], 300.5, 1000.0)
     assert skew.sentence(1000.0) == "" and skew.peers_off(1000.0) == [KEYS[4]]
 
 
 def test_a_refused_message_counts_only_where_nobody_else_is_heard() -> None:
     skew = ClockSkew()
-    skew.note_refused(900.0, 1000.0)
+    skew.note_refused(SOURCE, 900.0, 1000.0)
     assert "900 s behind" in skew.sentence(1000.0) and "refuse" in skew.sentence(1000.0)
-    skew.note(KEYS[0], 1000, 1000.0)
+    skew.note(KEYS[0], 0.5, 1000.0)
     assert skew.sentence(1000.0) == ""
     assert ClockSkew().sentence(0.0) == ""
 
@@ -49,10 +50,10 @@ def test_a_refused_message_counts_only_where_nobody_else_is_heard() -> None:
 def test_what_nothing_proves_and_what_one_peer_alone_shows_is_worded_as_that() -> None:
     """Neither says that this node's clock is wrong: a recording is refused too, and one peer may be wrong."""
     refused, alone, several = ClockSkew(), ClockSkew(), ClockSkew()
-    refused.note_refused(900.0, 1000.0)
-    alone.note(KEYS[0], 1300, 1000.0)
+    refused.note_refused(SOURCE, 900.0, 1000.0)
+    alone.note(KEYS[0], 300.5, 1000.0)
     for key in KEYS[:2]:
-        several.note(key, 1300, 1000.0)
+        several.note(key, 300.5, 1000.0)
     assert "Nothing proves that message" in refused.sentence(1000.0)
     assert "Either may be wrong" in alone.sentence(1000.0)
     assert not any("Set the clock" in each.sentence(1000.0) for each in (refused, alone))
@@ -61,10 +62,10 @@ def test_what_nothing_proves_and_what_one_peer_alone_shows_is_worded_as_that() -
 
 def test_old_measurements_and_too_many_are_forgotten() -> None:
     skew = ClockSkew()
-    skew.note(KEYS[0], 1300, 1000.0)
+    skew.note(KEYS[0], 300.5, 1000.0)
     assert skew.offset_s(1000.0 + FRESH_S) is None
     for number in range(500):
-        skew.note(PublicKey(number.to_bytes(32, "big")), 1000 if number < 500 - PEERS_MAX else 1300, 1000.0)
+        skew.note(PublicKey(number.to_bytes(32, "big")), 0.5 if number < 500 - PEERS_MAX else 300.5, 1000.0)
     assert skew.offset_s(1000.0) == 300.5
 
 

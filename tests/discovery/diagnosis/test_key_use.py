@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.discovery.discovery_wire import SECRET, START, Wire, describe, prove
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint
 from wgmesh.discovery.assembly import Randomness, assemble
 from wgmesh.discovery.bounds import Bounds
@@ -57,7 +58,7 @@ def test_a_node_counts_its_messages_for_the_members_that_it_has_a_tunnel_to_and_
 
 def test_the_notice_comes_with_the_message_that_reaches_the_bound() -> None:
     settings = DiscoverySettings(SECRET, "wg0", Path("/nonexistent"), "node-1")
-    parts = assemble(settings, Randomness(bytes, lambda: 0.5), bytes(8), Bounds())
+    parts = assemble(settings, Randomness(bytes, lambda: 0.5), bytes(8), Bounds(), WallClock())
     parts.own.describe(describe(1), START)
     parts.announcer.sealed_count = SEALS_WARNED - 1
     parts.diagnosis.settle(START)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import LayerState
 from wgmesh.discovery.host_interfaces import LanInterface
 from wgmesh.discovery.lan.channels import lan_channels
@@ -19,6 +20,16 @@ def test_who_hears_himself_and_nobody_else_for_half_a_minute_is_alone_or_firewal
     remark = echoes.remark(30.0)
     assert remark is not None and remark.state is LayerState.RUNNING
     assert remark.detail == "nothing heard since 00:00:00 UTC: no other node is there, or a firewall drops UDP 51830"
+
+
+def test_a_person_is_told_the_time_by_the_clock_as_it_stands() -> None:
+    wall = WallClock(3600.0)
+    echoes = announced_until(30.0, wall=wall)
+    remark = echoes.remark(30.0)
+    assert remark is not None and remark.detail.startswith("nothing heard since 01:00:00 UTC")
+    wall.set(7200.0)
+    remark = echoes.remark(30.0)
+    assert remark is not None and remark.detail.startswith("nothing heard since 02:00:00 UTC")
 
 
 def test_an_echo_that_is_missing_is_a_failure_of_this_host_and_names_the_family() -> None:
@@ -44,7 +55,7 @@ def test_who_has_heard_another_is_told_nothing_until_the_interfaces_change() -> 
 
 
 def test_two_lost_datagrams_are_no_silence() -> None:
-    echoes = Echoes(51830)
+    echoes = Echoes(WallClock(), 51830)
     echoes.follow([IPV4])
     for at in (0.0, 5.0):
         echoes.sent(IPV4, at)
@@ -53,9 +64,9 @@ def test_two_lost_datagrams_are_no_silence() -> None:
     assert echoes.remark(60.0) is not None
 
 
-def announced_until(end: float, keeps_out: str = "") -> Echoes:
+def announced_until(end: float, keeps_out: str = "", wall: WallClock | None = None) -> Echoes:
     """Announcements every 5 s, of which those on one channel never come back."""
-    echoes = Echoes(51830)
+    echoes = Echoes(wall or WallClock(), 51830)
     echoes.follow([IPV4, IPV6])
     for step in range(int(end // 5) + 1):
         for channel in (IPV4, IPV6):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 
+import pytest
 from support.discovery.discovery_wire import SECRET
+from wgmesh.core.clock import WallClock
 from wgmesh.core.keys.keyschedule import derive, network_id_at
 from wgmesh.core.model import Endpoint
 from wgmesh.core.wire.member_record import compact
@@ -16,6 +18,7 @@ from wgmesh.discovery.mainline.schedule import (
     FETCHES_MAX,
     LAST_HOUR_S,
     LOOK_FAST_S,
+    RETRY_FIRST_S,
     Fetch,
     MainlineSchedule,
     Request,
@@ -33,7 +36,8 @@ class Timeline:
     """Runs a plan through time and keeps what it asks, each with its time."""
 
     def __init__(self, start: float = START + 600) -> None:
-        self.plan = MainlineSchedule(SECRET, random.Random(1).random)
+        self.wall = WallClock()
+        self.plan = MainlineSchedule(self.wall, SECRET, random.Random(1).random)
         self.now = start
         self.asked: list[tuple[float, Request]] = []
         self.proven_count = 0
@@ -123,10 +127,35 @@ def test_a_swarm_that_comes_late_is_told_at_once() -> None:
     assert {type(each) for _, each in timeline.run(0.0)} == {Announce, LookUp}
 
 
+@pytest.mark.parametrize("back_s", [0.5 * HOUR, HOUR])
+def test_an_hour_that_seemed_to_be_over_is_announced_again_when_the_clock_is_set_back(back_s: float) -> None:
+    timeline = Timeline(START + LAST_HOUR_S + 60.0)
+    timeline.run(30.0)
+    began_with = {each.infohash for _, each in timeline.asked if isinstance(each, Announce)}
+    assert began_with == {NOW_ID}, "of the last hour nothing is to be said any more"
+    timeline.asked.clear()
+
+    timeline.wall.set(-back_s)
+    timeline.plan.clock_set(timeline.now)
+    timeline.run(RETRY_FIRST_S)
+
+    assert LAST_ID in {each.infohash for _, each in timeline.asked if isinstance(each, Announce)}
+
+
+def test_a_clock_that_is_set_to_and_fro_makes_no_flood_of_announces() -> None:
+    timeline = Timeline(START + LAST_HOUR_S + 60.0)
+    for second in range(60):
+        timeline.wall.set(-900.0 if second % 2 else 0.0)
+        timeline.plan.clock_set(timeline.now)
+        timeline.run(1.0)
+    assert len(timeline.times(Announce)) <= 2 + 60.0 / RETRY_FIRST_S
+    assert len(set(timeline.times(LookUp))) <= 1 + 60.0 / LOOK_FAST_S
+
+
 def test_after_the_hour_the_new_id_is_announced_within_a_minute_and_not_by_all_at_once() -> None:
     times = []
     for seed in range(20):
-        plan = MainlineSchedule(SECRET, random.Random(seed).random)
+        plan = MainlineSchedule(WallClock(), SECRET, random.Random(seed).random)
         plan.set_own_hosts([OWN.host], START + 3000)
         plan.start(OWN.port, START + 3000)
         plan.due(START + 3000, 0)

@@ -6,6 +6,7 @@ import json
 import random
 
 from support.vectors import load_vectors
+from wgmesh.core.clock import WallClock
 from wgmesh.core.keys.epoch_keys import epoch_keys
 from wgmesh.core.keys.keyschedule import derive
 from wgmesh.core.keys.secret import Secret
@@ -52,7 +53,7 @@ def test_later_in_the_hour_we_are_under_the_one_id_that_all_look_up_and_still_lo
 def asked_at(second: float) -> tuple[set[tuple[str, int]], set[str]]:
     """What a node of ours announces, and what it looks up, when it starts at this second of upstream's hour."""
     now = the_hour() * 3600.0 + second
-    plan = MainlineSchedule(SECRET, random.Random(1).random)
+    plan = MainlineSchedule(WallClock(), SECRET, random.Random(1).random)
     plan.start(KEYS.gossip_port, now)
     asked = plan.due(now, 0)
     return (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from support.discovery.discovery_wire import SECRET, START, Node, Swarm, Wire, describe
+from wgmesh.core.clock import WallClock
 from wgmesh.core.keys.epoch_keys import ROSTER_SLOTS, EpochKeys, epoch_keys
 from wgmesh.core.keys.keyschedule import hour_of
 from wgmesh.core.model import Endpoint, LayerState, PublicKey
@@ -34,7 +35,7 @@ def run(
 
 
 def test_our_record_is_stored_under_our_name_and_in_the_roster_for_both_hours() -> None:
-    plan = PrivateDhtSchedule(SECRET, random.Random(1).random)
+    plan = PrivateDhtSchedule(WallClock(), SECRET, random.Random(1).random)
     plan.start(START + 60)
     stored = [each for _, each in run(plan, START + 60, 0.0) if isinstance(each, Publish)]
     last = epoch(EPOCH.hour - 1)
@@ -46,7 +47,7 @@ def test_our_record_is_stored_under_our_name_and_in_the_roster_for_both_hours() 
 
 
 def test_the_roster_is_read_fast_until_somebody_is_found() -> None:
-    plan = PrivateDhtSchedule(SECRET, random.Random(1).random)
+    plan = PrivateDhtSchedule(WallClock(), SECRET, random.Random(1).random)
     plan.start(START + 60)
     reads = [at for at, each in run(plan, START + 60, FAST_FOR_S) if isinstance(each, ReadRecord)]
     assert len(set(reads)) >= FAST_FOR_S / READ_FAST_S
@@ -60,7 +61,7 @@ def test_the_roster_is_read_fast_until_somebody_is_found() -> None:
 
 
 def test_who_knows_somebody_reads_the_whole_roster_by_and_by() -> None:
-    plan = PrivateDhtSchedule(SECRET, random.Random(1).random)
+    plan = PrivateDhtSchedule(WallClock(), SECRET, random.Random(1).random)
     plan.start(START + 60)
     reads = {
         each.name if isinstance(each, ReadRecord) else each.place
@@ -70,7 +71,7 @@ def test_who_knows_somebody_reads_the_whole_roster_by_and_by() -> None:
 
 
 def test_members_that_cannot_be_reached_are_looked_for_few_at_a_time_and_all_in_turn() -> None:
-    plan = PrivateDhtSchedule(SECRET, random.Random(1).random)
+    plan = PrivateDhtSchedule(WallClock(), SECRET, random.Random(1).random)
     plan.start(START + 60)
     missed = [describe(number).public_key for number in range(2, 32)]
     roster = {each.roster_name(slot) for each in (EPOCH, epoch(EPOCH.hour - 1)) for slot in range(ROSTER_SLOTS)}

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from support.discovery.discovery_wire import KEYS, Node, Wire, describe, kind
 from support.discovery.go_peer import GoPeer
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, PeerProof, PublicKey
 from wgmesh.core.sansio import Transmit
 from wgmesh.core.wire.envelope import MessageType, encrypt, open_envelope
@@ -145,7 +146,7 @@ def view(key: PublicKey, host: str, *, introducer: bool = False, proven_at: floa
 
 
 def punching(*views: PeerView, now: float = 0.0) -> HolePunching:
-    machine = HolePunching(RULES, lambda: 0.5)
+    machine = HolePunching(WallClock(), RULES, lambda: 0.5)
     machine.set_own(OWN)
     machine.sync(views, now)
     return machine
@@ -252,7 +253,7 @@ def test_nobody_aims_us_at_an_inner_network(host: str) -> None:
 
 
 def test_the_introducer_starts_a_pair_once_in_eight_seconds_and_remembers_few() -> None:
-    machine = Introducer(RULES)
+    machine = Introducer(WallClock(), RULES)
     control = Endpoint.parse("44.131.0.2:52527")
     source = Endpoint.parse("44.130.0.1:52527")
     assert machine.handle_offer(Offer(OWN, PEER), source, THIRD, control, 0.0)
@@ -264,7 +265,7 @@ def test_the_introducer_starts_a_pair_once_in_eight_seconds_and_remembers_few() 
 
 
 def test_the_introducer_prefers_the_mapping_that_it_has_seen_itself() -> None:
-    machine = Introducer(RULES)
+    machine = Introducer(WallClock(), RULES)
     seen = Endpoint.parse("44.131.0.2:40001")
     machine.heard(PEER, seen, 0.0)
     sends = machine.handle_offer(

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from fuzz.messages import NOW
 from fuzz.rules import check_hidden
 from support.doubles.virtual_time import in_virtual_time
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint
 from wgmesh.core.wire.datagram_seal import MAX_DATAGRAM_BYTES, MAX_PAYLOAD_BYTES, NONCE_BYTES, seal
 from wgmesh.core.wire.dht_message import ID_BYTES, Answer, Request, encode
@@ -53,7 +54,7 @@ class _Scene:
 
     def __init__(self) -> None:
         storage = JudgedStorage(lambda key, old, new: new[:1] != b"!")
-        self._protocol = SealedProtocol(storage, KEY, AddressRules(), random.Random(1).randbytes)
+        self._protocol = SealedProtocol(storage, KEY, AddressRules(), random.Random(1).randbytes, WallClock())
         self.server = PrivateDhtServer(self._protocol, self._take)
         self._sent = 0
         self._sent_id = ID

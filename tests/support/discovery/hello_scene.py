@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from support.discovery.discovery_wire import KEYS, SECRET, describe, kind
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import CandidateSource, Endpoint, IPAddress, PeerProof, PublicKey
 from wgmesh.core.wire.advertised import AdvertisedEndpoint
 from wgmesh.core.wire.announcement import Announcement, Extension, decode_announcement
@@ -47,7 +48,9 @@ class Scene:
     def __post_init__(self) -> None:
         rng = random.Random(1)
         settings = DiscoverySettings(SECRET, "wg0", Path("/nonexistent"), "node-1")
-        self.parts: Parts = assemble(settings, Randomness(rng.randbytes, lambda: 0.5), b"boot-own", self.bounds)
+        self.parts: Parts = assemble(
+            settings, Randomness(rng.randbytes, lambda: 0.5), b"boot-own", self.bounds, WallClock()
+        )
         self.hellos, self.members = self.parts.hellos, self.parts.members
         self.parts.own.describe(describe(1), NOW)
         self.parts.own.set_interfaces((INTERFACE,), NOW)

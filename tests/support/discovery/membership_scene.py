@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import CandidateSource, Endpoint, PeerProof, PublicKey, SelfDescription
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.wire.advertised import AdvertisedEndpoint
@@ -38,10 +39,12 @@ class Scene:
     """The members of node 99, and what else hangs on them."""
 
     bounds: Bounds = field(default_factory=Bounds)
+    wall: WallClock = field(default_factory=WallClock)
 
     def __post_init__(self) -> None:
         self.contacts, self.outbox = Contacts(lambda: 0.5), Outbox()
         self.members = Membership(
+            self.wall,
             AddressRules((MESH,)),
             PORT,
             lambda address, key: address == mesh_ip(key.raw[-1]),

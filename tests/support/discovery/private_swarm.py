@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from kademlia.node import Node
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint
 from wgmesh.core.wire.dht_message import Answer, Request
 from wgmesh.discovery.dht import DhtEvent
@@ -152,7 +153,7 @@ class Network:
         kind: type[SealedProtocol] = SealedProtocol,
     ) -> SimServer:
         """A node that does not run yet."""
-        protocol = kind(JudgedStorage(judge), key, rules or AddressRules(), self.random.randbytes)
+        protocol = kind(JudgedStorage(judge), key, rules or AddressRules(), self.random.randbytes, WallClock())
         return SimServer(self, at(number), protocol)
 
     async def start(self, server: SimServer, bootstrap: Iterable[Endpoint] = ()) -> SimServer:

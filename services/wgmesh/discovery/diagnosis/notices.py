@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from wgmesh.core.model import Endpoint, Notice, PublicKey
 from wgmesh.core.wire.rendezvous import Offer, Start
@@ -48,25 +49,39 @@ class Diagnosis:
 
     def note(self, message: Message, now: float) -> None:
         """Takes a message whose sender has proven that it speaks for itself."""
-        self._clock_skew.note(message.sender, message.stamp.timestamp, now)
+        # whole seconds on the wire: half of one is what was cut off on average
+        self._clock_skew.note(message.sender, message.stamp.timestamp + 0.5 - self._own.wall.at(now), now)
         self._duplicate_keys.note(message.sender, message.stamp, now)
         extension = None if isinstance(message.body, Offer | Start) else message.body.extension
         if extension is not None and extension.double:
             self._duplicate_keys.note_told(now)
 
+    def note_accepted(self, source: Endpoint) -> None:
+        """Takes it that something from there was not refused."""
+        self._clock_skew.note_accepted(source)
+
     def note_rejected(self, rejected: Rejected, source: Endpoint, now: float) -> None:
         """Takes what was refused: that too may tell something of this node."""
         if rejected.offset_s is not None:
-            self._clock_skew.note_refused(rejected.offset_s, now)
+            self._clock_skew.note_refused(source, rejected.offset_s, now)
         message = rejected.message
         if message is None or not message.is_native or message.stamp.boot == self._own.boot:
             return
-        if message.stamp.timestamp > self._own.started_at + AFTERLIFE_S:  # not of our own last run
+        if message.stamp.timestamp > self._own.wall.at(self._own.started_at) + AFTERLIFE_S:  # not of our own last run
             if self._own_key.is_proven(message):
                 self._duplicate_keys.note_own(source, now)
             else:
                 self._duplicate_keys.note_claimed(source, now)
             self._own_key.ask(message, source, now)
+
+    def clock_set(self, by_s: float) -> None:
+        """Our clock was set. What that changes is told with the next look, which is due at once."""
+        self._clock_skew.clock_set(by_s)
+        self._looked_at = NEVER
+
+    def is_clock_confirmed(self, now: float) -> bool:
+        """Whether others' clocks bear ours out."""
+        return self._clock_skew.is_confirmed(now)
 
     def settle(self, now: float) -> None:
         """Looks again if it is time, and publishes what has changed."""
@@ -92,6 +107,11 @@ class Diagnosis:
             found.append(Notice("peer-clock-skew", f"{late}: the clock there is wrong; set it, for example with NTP."))
         if self.storage_problem:
             found.append(Notice("state-not-kept", self.storage_problem))
+        for host, offset_s in islice(self._clock_skew.refused(now).items(), NAMED_MAX):
+            problem = f"Messages from {host} are refused: their times are about {abs(offset_s):.0f} s"
+            direction = "ahead of" if offset_s > 0 else "behind"
+            advice = "Compare the clock there, for example with NTP. Nothing proves that they are no recordings."
+            found.append(Notice("refused-clock", f"{problem} {direction} ours. {advice}"))
         if sentence := self.key_use.sentence():
             found.append(Notice("key-use", sentence))
         return found

@@ -131,7 +131,7 @@ class Announcer:
         datagrams = []
         for part in split_gossip(whole):
             extension = replace(part.extension, sequence=next(self._sequence))
-            payload = encode_gossip(replace(part, extension=extension), int(now))
+            payload = encode_gossip(replace(part, extension=extension), self._clock_s(now))
             datagrams.append(self._prove_and_seal(MessageType.GOSSIP, payload, recipient, pair_key))
         return datagrams
 
@@ -148,9 +148,11 @@ class Announcer:
         """Says that we leave; to everybody, or to one peer with the proof that it is us who say so."""
         pair_key = None if recipient is None else self._pair_key(recipient)
         if recipient is None or pair_key is None:
-            return self._seal(MessageType.GOODBYE, encode_goodbye(Goodbye(self._own.described.public_key), int(now)))
+            return self._seal(
+                MessageType.GOODBYE, encode_goodbye(Goodbye(self._own.described.public_key), self._clock_s(now))
+            )
         extension = replace(self._extension(), candidates=(), proof=bytes(PROOF_BYTES))
-        payload = encode_goodbye(Goodbye(self._own.described.public_key, extension), int(now))
+        payload = encode_goodbye(Goodbye(self._own.described.public_key, extension), self._clock_s(now))
         return self._prove_and_seal(MessageType.GOODBYE, payload, recipient, pair_key)
 
     def probe_reply(self, probe: Probe, to: Endpoint, now: float) -> bytes:
@@ -158,13 +160,13 @@ class Announcer:
         own = self._own.described
         hostname = own.hostname[:PROBED_HOSTNAME_MAX]
         reply = ProbeReply(probe.token, own.public_key, hostname, own.mesh_ipv4, observed_endpoint=to)
-        return self._seal(MessageType.PROBE_REPLY, encode_probe_reply(reply, int(now)))
+        return self._seal(MessageType.PROBE_REPLY, encode_probe_reply(reply, self._clock_s(now)))
 
     def rendezvous(self, body: Offer | Start, now: float) -> bytes:
         """An OFFER to an introducer, or a START of our own as one."""
         if isinstance(body, Offer):
-            return self._seal(MessageType.RENDEZVOUS_OFFER, encode_offer(body, int(now)))
-        return self._seal(MessageType.RENDEZVOUS_START, encode_start(body, int(now)))
+            return self._seal(MessageType.RENDEZVOUS_OFFER, encode_offer(body, self._clock_s(now)))
+        return self._seal(MessageType.RENDEZVOUS_START, encode_start(body, self._clock_s(now)))
 
     def _announcement(self, to: Endpoint | None) -> Announcement:
         description = self._own.described
@@ -224,13 +226,17 @@ class Announcer:
         if recipient is not None and pair_key is not None and extension is not None:
             extension = replace(extension, proof=bytes(PROOF_BYTES), double=self._is_duplicate(recipient, now))
             announcement = replace(announcement, extension=extension)
-        announcement = _trimmed(message_type, announcement, int(now), size)
+        announcement = _trimmed(message_type, announcement, self._clock_s(now), size)
         fitted = fit_known_peers(message_type, announcement, [_known_peer(record, now) for record in known], size)
         self._rotation.note([peer.public_key for peer in fitted.known_peers])
-        payload = encode_announcement(fitted, int(now))
+        payload = encode_announcement(fitted, self._clock_s(now))
         if recipient is None or pair_key is None or extension is None:
             return self._seal(message_type, payload)
         return self._prove_and_seal(message_type, payload, recipient, pair_key)
+
+    def _clock_s(self, now: float) -> int:
+        """What a message gives as its time: by our clock, in whole seconds."""
+        return int(self._own.wall.at(now))
 
     def _prove_and_seal(
         self, message_type: MessageType, payload: dict[str, object], recipient: PublicKey, pair_key: PairKey

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint
 from wgmesh.core.sansio import Transmit
 from wgmesh.discovery.exchange.announcer import Announcer
@@ -29,6 +30,7 @@ class Goodbyes:
         hellos: Hellos,
         outbox: Outbox,
         rules: AddressRules,
+        wall: WallClock,
     ) -> None:
         self._announcer = announcer
         self._members = members
@@ -36,6 +38,7 @@ class Goodbyes:
         self._hellos = hellos
         self._outbox = outbox
         self._rules = rules
+        self._wall = wall
 
     def say(self, now: float) -> None:
         """Tells each peer, with the proof that it is us, and everybody who was asked and may know us by now."""
@@ -71,7 +74,7 @@ class Goodbyes:
         record = self._members.table.get(key)
         if record is None or not (is_proven or self._speaks_from(received.source, record)):
             raise Rejected(Rejection.UNKNOWN_SENDER)
-        if not is_proven and abs(now - timestamp) > FRESHNESS_S:
+        if not is_proven and abs(self._wall.at(now) - timestamp) > FRESHNESS_S:
             raise Rejected(Rejection.STALE)
         newest = self._members.clocks.newest_proven(key)
         is_of_this_run = is_proven and newest is not None and newest.boot == message.stamp.boot

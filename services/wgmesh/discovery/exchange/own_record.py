@@ -17,7 +17,7 @@ def own_record(own: Own, places: Sequence[Endpoint], now: float) -> MemberRecord
     return MemberRecord(
         public_key=description.public_key,
         mesh_ipv4=description.mesh_ipv4,
-        issued_at=int(now),
+        issued_at=int(own.wall.at(now)),
         revision=own.revision,
         exchanges=exchanges[:ENDPOINTS_MAX],
         candidates=own.candidates()[:ENDPOINTS_MAX],

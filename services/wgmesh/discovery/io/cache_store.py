@@ -36,15 +36,23 @@ class CacheStore:
         self._remembered = decoded.peers
         return decoded.peers
 
-    async def save(self, current: Iterable[CachedPeer], departed: Collection[PublicKey], now: float) -> None:
-        """Writes what is new, and what has only become younger after a while."""
-        remembered = remember(self._remembered, current, departed, now)
+    async def save(
+        self,
+        current: Iterable[CachedPeer],
+        departed: Collection[PublicKey],
+        clock_s: float,
+        *,
+        forgets: bool,
+    ) -> None:
+        """Writes what is new, and what has only become younger after a while. `clock_s` are Unix seconds."""
+        remembered = remember(self._remembered, current, departed, clock_s, forgets=forgets)
         if remembered == self._remembered:
             return
-        if now - self._written_at < AGES_GAP_S and _without_ages(remembered) == _without_ages(self._remembered):
+        is_recent = 0 <= clock_s - self._written_at < AGES_GAP_S  # else it is long ago, or the clock was set back
+        if is_recent and _without_ages(remembered) == _without_ages(self._remembered):
             return
-        if await self._file.write(encode_peer_cache(remembered, int(now))):
-            self._remembered, self._written_at = remembered, now
+        if await self._file.write(encode_peer_cache(remembered, int(clock_s))):
+            self._remembered, self._written_at = remembered, clock_s
 
 
 def _without_ages(peers: Iterable[CachedPeer]) -> set[CachedPeer]:

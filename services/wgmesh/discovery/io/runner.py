@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.errors import NotFound, NotReady
 from wgmesh.core.keys.possession import Agreement
 from wgmesh.core.model import Endpoint, IPAddress, LayerState, PeerProof, PeersSnapshot, PublicKey, SelfDescription
@@ -36,6 +37,7 @@ from wgmesh.discovery.io.instruments import Instruments
 from wgmesh.discovery.lan.io.sockets import LanSockets
 from wgmesh.discovery.members.tombstones import Departure
 from wgmesh.discovery.settings import DiscoverySettings
+from wgmesh.runtime.clock import CLOCK
 from wgmesh.runtime.datagram import DatagramDriver
 from wgmesh.runtime.logs import BoundLogger
 from wgmesh.runtime.snapshots import SnapshotCell
@@ -75,7 +77,9 @@ class DiscoveryRunner:
         self._departed: set[PublicKey] = set()
         self._warned_at = -INVENTIONS_AGAIN_S
         self._changed = asyncio.Event()
-        core = DiscoveryCore(settings, Randomness(os.urandom, random.random), os.urandom(BOOT_BYTES))
+        self.wall = WallClock(CLOCK.ahead_s())
+        """The host's clock, as of the last input."""
+        core = DiscoveryCore(settings, Randomness(os.urandom, random.random), os.urandom(BOOT_BYTES), wall=self.wall)
         exchange = open_exchange_socket(core.gossip_port, core.lan_port)
         self._core = core
         instruments.observe(lambda: core.sealed_count)
@@ -86,7 +90,7 @@ class DiscoveryRunner:
         """The addresses of this host outside the mesh."""
         self.on_dht_request: Callable[[DhtRequest], None] | None = None
         """Does what is asked of the Mainline DHT."""
-        self._driver: DatagramDriver[Event] = DatagramDriver(core, {"": exchange.socket}, self._on_event)
+        self._driver: DatagramDriver[Event] = DatagramDriver(core, {"": exchange.socket}, self._on_event, self._time)
         self._lan = LanSockets(self._driver, core.multicast_groups, core.lan_port, settings, log)
         self._note_exchange(exchange.port, exchange.is_expected_port)
         self._pump()
@@ -213,7 +217,8 @@ class DiscoveryRunner:
 
     async def save_cache(self, store: CacheStore) -> None:
         now = self._driver.now()
-        await store.save(self._core.cached_peers(now), self._departed, now)
+        forgets = self._core.is_clock_confirmed(now)
+        await store.save(self._core.cached_peers(now), self._departed, self.wall.at(now), forgets=forgets)
 
     def close(self) -> None:
         """Says goodbye to every peer and closes the sockets."""
@@ -221,6 +226,15 @@ class DiscoveryRunner:
             self._publication.cancel()
         self._core.goodbye(self._driver.now())
         self._driver.close()
+
+    def _time(self) -> float:
+        """The core's time. Whenever it is read, the core learns how the host's clock stands to it."""
+        now = CLOCK.now()
+        jump_s = self._core.set_clock(CLOCK.ahead_s(), now)
+        if jump_s:
+            self._log.warning("clock set", by_s=round(jump_s, 1))
+            asyncio.get_running_loop().call_soon(self._pump)
+        return now
 
     def _pump(self) -> None:
         self._driver.pump()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import LayerState
 from wgmesh.discovery.lan.channels import LanChannel
 from wgmesh.discovery.layer import Health, clock_time
@@ -17,8 +18,9 @@ from wgmesh.discovery.silence import Silence
 class Echoes:
     """Watches the channels as they are at present."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, wall: WallClock, port: int) -> None:
         """`port` is the one that everybody announces to."""
+        self._wall = wall
         self._port = port
         self._channels: dict[str, LanChannel] = {}
         self._own: dict[str, Silence] = {}
@@ -56,7 +58,7 @@ class Echoes:
         if since is None:
             return None
         why = f"no other node is there, or a firewall drops UDP {self._port}"
-        return Health(LayerState.RUNNING, f"nothing heard since {clock_time(since)}: {why}")
+        return Health(LayerState.RUNNING, f"nothing heard since {clock_time(self._wall, since)}: {why}")
 
     def due_at(self, now: float) -> float | None:
         """When there may be something to remark for the first time."""

@@ -49,7 +49,7 @@ class LanLayer(Layer):
         self._rules = rules
         self._groups = {group.host.version: group for group in groups}
         self._schedule = LanSchedule(random_unit)
-        self._echoes = Echoes(groups[0].port)
+        self._echoes = Echoes(own.wall, groups[0].port)
 
     def described(self, now: float) -> None:
         self._schedule.restart(now)

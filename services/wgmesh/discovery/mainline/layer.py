@@ -74,7 +74,7 @@ class MainlineLayer(Layer):
         self._purses = hellos.unanswered
         self._rules = rules
         self._pair_keys = pair_keys
-        self._schedule = MainlineSchedule(secret, random_unit)
+        self._schedule = MainlineSchedule(own.wall, secret, random_unit)
         self._records = Records(random_bytes)
         self._missed = Missed(random_unit)
         self._silent: Pauses[Endpoint] = Pauses(SILENT_FIRST_S, SILENT_LAST_S, SILENT_MAX)
@@ -160,6 +160,9 @@ class MainlineLayer(Layer):
     def poll_timeout(self) -> float | None:
         return self._schedule.poll_timeout()
 
+    def clock_set(self, now: float) -> None:
+        self._schedule.clock_set(now)
+
     def _unanswered(self, address: Endpoint, now: float) -> None:
         """An address of the DHT does not answer: there may be a NAT in front of it, or nobody behind it."""
         self._contacts.drop(address)
@@ -180,6 +183,7 @@ class MainlineLayer(Layer):
         parts = [f"{self._node_count} nodes"] if self._node_count else ["" if is_alive else "no node has answered yet"]
         parts += [f"announced as {place}" for place in self._schedule.own_places[-2:]]
         parts += dated(
+            self._own.wall,
             announced=self._schedule.announced_at,
             confirmed=self._schedule.confirmed_at,
             answered=self._answered_at,
@@ -244,7 +248,7 @@ class MainlineLayer(Layer):
 
     def _open(self, public_key: bytes, value: bytes, now: float) -> None:
         self._end(self._records.sought(public_key))
-        record = self._records.open(public_key, value, now)
+        record = self._records.open(public_key, value, self._own.wall.at(now))
         if record is not None:  # else the address keeps its place among the unanswered
             self._answered_at = now
             self._purses.earn_all(record.hosts(), len(value))

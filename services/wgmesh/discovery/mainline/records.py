@@ -73,12 +73,12 @@ class Records:
         """What the item under this key was looked up for, None where it was not."""
         return self._sought.get(public_key)
 
-    def open(self, public_key: bytes, value: bytes, now: float) -> MemberRecord | None:
-        """Opens an item that was looked up; None where it is not what it should be."""
+    def open(self, public_key: bytes, value: bytes, clock_s: float) -> MemberRecord | None:
+        """Opens an item that was looked up; None where it is not what it should be. `clock_s` are Unix seconds."""
         if (sought := self._sought.get(public_key)) is None:
             return None
         try:
-            record = open_record(value, sought.key, sought.place, now)
+            record = open_record(value, sought.key, sought.place, clock_s)
         except MalformedMessage:
             return None  # of somebody who is no member, or a recording
         return record if sought.member in (None, record.public_key) else None

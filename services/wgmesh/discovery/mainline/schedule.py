@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from wgmesh.core.backoff import delays
-from wgmesh.core.keys.epoch_keys import HOUR_S, EpochKeys
+from wgmesh.core.clock import WallClock
+from wgmesh.core.keys.epoch_keys import EpochKeys
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import Endpoint, IPAddress
 from wgmesh.core.wire.member_record import compact
@@ -28,6 +29,7 @@ RETRY_LAST_S = 60.0
 # since a look-up takes its time. Everybody else looks up both, upstream's nodes too. An address that stands under two
 # ids at a time ties the two together for all who look.
 LAST_HOUR_S = 900.0
+OVER = float("inf")  # when an hour that is over is announced again
 LOOK_FAST_S = 1.5  # until the first peer, as somebody waits for it
 OWN_PLACES_MAX = 4  # addresses that the DHT may see us at: two families, and a change of each
 FETCHES_MAX = 4  # records looked up at a time; each is some twenty datagrams
@@ -61,9 +63,9 @@ class _Slot:
 class MainlineSchedule:
     """The schedule. `hours` has the keys."""
 
-    def __init__(self, secret: Secret, random_unit: Callable[[], float]) -> None:
-        """`random_unit` gives floats in 0..1."""
-        self.hours = Hours(secret, random_unit)
+    def __init__(self, wall: WallClock, secret: Secret, random_unit: Callable[[], float]) -> None:
+        """`wall` says which hour it is for everybody. `random_unit` gives floats in 0..1."""
+        self.hours = Hours(wall, secret, random_unit)
         self._random_unit = random_unit
         self._slots: dict[int, _Slot] = {}
         self._retries = delays(RETRY_FIRST_S, RETRY_LAST_S, random_unit)
@@ -160,6 +162,13 @@ class MainlineSchedule:
         due += [slot.next_at for slot in self._slots.values()]
         return min(due + [record.next_at for record in self._places.values()])
 
+    def clock_set(self, now: float) -> None:
+        """The hours are others now, or begin at other times: one that seemed to be over may not be."""
+        self._look_ups.clock_set(now)
+        for slot in self._slots.values():
+            if slot.next_at == OVER:
+                slot.next_at = now if slot.announced_at is None else max(now, slot.announced_at + RETRY_FIRST_S)
+
     def _announce_all(self, now: float) -> None:
         self._retries = delays(RETRY_FIRST_S, RETRY_LAST_S, self._random_unit)
         for slot in self._slots.values():
@@ -174,8 +183,8 @@ class MainlineSchedule:
 
     def _announces(self, now: float) -> list[Request]:
         for slot in self._slots.values():
-            if not _is_current(slot.epoch, now):
-                slot.next_at = float("inf")
+            if not self._is_current(slot.epoch, now):
+                slot.next_at = OVER
         due = [slot for slot in self._slots.values() if now >= slot.next_at]
         if due:
             retry_s = next(self._retries)
@@ -196,7 +205,7 @@ class MainlineSchedule:
 
     def _publishes(self, now: float) -> list[Request]:
         due = [place for place, record in self._places.items() if record.is_due(now)]
-        current = [slot.epoch for slot in self._slots.values() if _is_current(slot.epoch, now)]
+        current = [slot.epoch for slot in self._slots.values() if self._is_current(slot.epoch, now)]
         return [Publish(epoch, compact(place)) for place in due for epoch in current]
 
     def _fetches(self, now: float) -> list[Request]:
@@ -216,7 +225,6 @@ class MainlineSchedule:
         times = [next(iter(self._fetching.values())) + FETCH_PATIENCE_S] if self._fetching else []
         return [*times, -float("inf")] if self._queue and len(self._fetching) < FETCHES_MAX else times
 
-
-def _is_current(epoch: EpochKeys, now: float) -> bool:
-    """Whether somebody may look under this hour's id alone."""
-    return now < (epoch.hour + 1) * HOUR_S + LAST_HOUR_S
+    def _is_current(self, epoch: EpochKeys, now: float) -> bool:
+        """Whether somebody may look under this hour's id alone."""
+        return self.hours.over_for_s(epoch, now) < LAST_HOUR_S

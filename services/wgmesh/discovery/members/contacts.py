@@ -136,6 +136,14 @@ class Contacts:
             contact.is_asked, contact.is_silent, contact.next_at = False, True, now + next(contact.pauses)
             self._put(contact)
 
+    def hurry(self, now: float) -> None:
+        """Makes every address worth a try at once, at the usual pace: what kept them silent may be over."""
+        for waiting in self._waiting.values():
+            for address in tuple(waiting):
+                contact = self._contacts[address]
+                contact.next_at, contact.pauses = min(contact.next_at, now), self._pauses(contact.origin)
+                waiting.set(address, contact.next_at)
+
     def drop(self, address: Endpoint) -> None:
         """Forgets an address."""
         self._remove(address)

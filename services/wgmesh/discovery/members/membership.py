@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import CandidateSource, Endpoint, PeerProof, PublicKey, SelfDescription
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.ratelimit import RateLimiter
@@ -57,6 +58,7 @@ class Membership:
 
     def __init__(
         self,
+        wall: WallClock,
         rules: AddressRules,
         gossip_port: int,
         follows_from_key: Callable[[ipaddress.IPv4Address, PublicKey], bool],
@@ -78,6 +80,7 @@ class Membership:
         """When each way of finding last brought something."""
         self.on_news: Callable[[PublicKey, float], None] = lambda key, now: None
         """Told of a member that is new, or that describes itself in new words."""
+        self._wall = wall
         self._rules = rules
         self._gossip_port = gossip_port
         self._follows_from_key = follows_from_key
@@ -157,7 +160,7 @@ class Membership:
         if change is Change.NOTHING:
             return False
         change = greater(change, self.table.label(key, method, None if evidence.is_direct else source.host))
-        self.clocks.advance(key, message.stamp, now, is_proven=evidence is Evidence.POSSESSION)
+        self.clocks.advance(key, message.stamp, self._wall.at(now), is_proven=evidence is Evidence.POSSESSION)
         self.heard_at[method] = now
         self._outbox.report(LayerHeard(method))
         self._outbox.note(change, now)
@@ -165,7 +168,7 @@ class Membership:
         if record is None or not record.is_verified:
             return True
         revision = 0 if body.extension is None else body.extension.revision
-        if told_before != revision and (not revision or now - revision / 1000 < NEWS_S):
+        if told_before != revision and (not revision or self._wall.at(now) - revision / 1000 < NEWS_S):
             self.on_news(key, now)
         self.tombstones.revive(key)
         if is_new_run:
@@ -231,7 +234,7 @@ class Membership:
 
     def learn_member_record(self, record: MemberRecord, now: float) -> None:
         """Takes a record that was found in a DHT: hearsay, with addresses to ask."""
-        if self.tombstones.refuses_record(record.public_key, record.issued_at, now):
+        if self.tombstones.refuses_record(record.public_key, self._wall.when(record.issued_at), now):
             return
         known = KnownPeer(
             public_key=record.public_key,
@@ -260,7 +263,7 @@ class Membership:
         if not self._rules.is_in_mesh(cached.mesh_ipv4) or cached.public_key in self.banned:
             return
         if cached.possession_at is not None:
-            self.possessions.note(cached.public_key, cached.possession_at)
+            self.possessions.note(cached.public_key, min(self._wall.when(cached.possession_at), now))
         endpoint = cached.endpoint.literal if cached.endpoint is not None else None
         if endpoint is not None and not self._rules.is_candidate(endpoint, heard_from=endpoint):
             endpoint = None
@@ -272,7 +275,7 @@ class Membership:
 
     def cached_peers(self, now: float) -> list[CachedPeer]:
         """What to remember on disk: the peers that are more than hearsay."""
-        return [_cached(record, now) for record in self.table.records() if record.is_verified]
+        return [_cached(record, self._wall, now) for record in self.table.records() if record.is_verified]
 
     def add_candidate(self, key: PublicKey, endpoint: Endpoint, source: CandidateSource, now: float) -> None:
         """Notes an address that a peer was seen at."""
@@ -290,7 +293,7 @@ class Membership:
         if record is None or not self.table.remove(key):
             return False
         if left_at is not None and not is_proven:
-            left_at = min(left_at, int(now))
+            left_at = min(left_at, int(self._wall.at(now)))
         self._bury(record, reason, now, left_at)
         return True
 
@@ -319,7 +322,7 @@ class Membership:
             stamp = self.clocks.newest(key)
             last_said_at = 0 if stamp is None else stamp.timestamp
             # who has just fallen silent, but lives, publishes a newer record soon
-            record_at = int(now) if left_at is None else left_at
+            record_at = now if left_at is None else self._wall.when(left_at)
             self.tombstones.bury(key, last_said_at if left_at is None else left_at, now, record_at)
         self._contacts.drop_peer(key)
         self.refreshes.drop(key)
@@ -396,20 +399,20 @@ def wireguard_port(body: Announcement) -> int:
     return DEFAULT_LISTEN_PORT if body.endpoint is None else body.endpoint.port
 
 
-def _cached(record: PeerRecord, now: float) -> CachedPeer:
+def _cached(record: PeerRecord, wall: WallClock, now: float) -> CachedPeer:
     facts = record.facts
     best = record.candidates.best_first(now)
     return CachedPeer(
         public_key=record.key,
         mesh_ipv4=facts.mesh_ipv4,
-        last_seen=int(record.silent_since),
+        last_seen=int(wall.at(record.silent_since)),
         mesh_ipv6=facts.mesh_ipv6,
         hostname=facts.hostname,
         endpoint=AdvertisedEndpoint.of(best[0].endpoint) if best else None,
         introducer=facts.introducer,
         routable_networks=facts.routable_networks,
         nat_type=facts.nat_type,
-        possession_at=None if record.possession_at is None else int(record.possession_at),
+        possession_at=None if record.possession_at is None else int(wall.at(record.possession_at)),
     )
 
 

@@ -28,7 +28,7 @@ class Departure(StrEnum):
 @dataclass(frozen=True, slots=True)
 class _Tombstone:
     left_at: int  # on the peer's own clock for a goodbye, at most now unless that is proven: its later words are newer
-    record_at: int  # records in a DHT that are not newer are from before the departure
+    record_at: float  # steady time: records in a DHT that are not newer are from before the departure
     until: float
     gone_at: float
 
@@ -43,8 +43,11 @@ class Tombstones:
     def __len__(self) -> int:
         return len(self._stones)
 
-    def bury(self, key: PublicKey, left_at: int, now: float, record_at: int | None = None) -> None:
-        """Notes a departure. A record in a DHT is news only if it was made after `record_at`, by default `left_at`."""
+    def bury(self, key: PublicKey, left_at: int, now: float, record_at: float | None = None) -> None:
+        """Notes a departure. A record in a DHT is news only if it was made after `record_at`, by default `left_at`.
+
+        `left_at` is a time of the peer's clock, `record_at` a steady one.
+        """
         record_at = left_at if record_at is None else record_at
         self._stones[key] = _Tombstone(left_at, record_at, now + TOMBSTONE_S, now + RECORDS_S)
         self._stones.move_to_end(key)
@@ -65,8 +68,8 @@ class Tombstones:
             return False
         return timestamp < stone.left_at if is_new_run else timestamp <= stone.left_at
 
-    def refuses_record(self, key: PublicKey, issued_at: int, now: float) -> bool:
-        """Whether a record of the peer in a DHT dates from before its departure."""
+    def refuses_record(self, key: PublicKey, issued_at: float, now: float) -> bool:
+        """Whether a record of the peer in a DHT dates from before its departure. `issued_at` is a steady time."""
         stone = self._kept(key, now)
         return stone is not None and issued_at <= stone.record_at
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint
 from wgmesh.core.recent import Recent
@@ -22,7 +23,8 @@ PROVEN_MAX = 4096
 class DhtInbox:
     """What it opens comes from a member, and for the first time. `rejected_count` is what came and was dropped."""
 
-    def __init__(self, key: bytes, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, key: bytes, random_bytes: Callable[[int], bytes], wall: WallClock | None = None) -> None:
+        self._wall = wall or WallClock()
         self._key = key
         self._random_bytes = random_bytes
         self._rates = RateLimits(HOST_RATE, HOST_BURST)
@@ -32,13 +34,13 @@ class DhtInbox:
 
     def seal(self, message: Request | Answer, now: float) -> bytes:
         """Returns the datagram."""
-        return seal(encode(message), self._key, self._random_bytes(NONCE_BYTES), now)
+        return seal(encode(message), self._key, self._random_bytes(NONCE_BYTES), self._wall.at(now))
 
     def open(self, datagram: bytes, source: Endpoint, now: float) -> Request | Answer | None:
         """Returns what a member says, or None."""
         if looks_sealed(datagram) and self._rates.admits_source(source.host, now):
             try:
-                opened = unseal(datagram, self._key, now)
+                opened = unseal(datagram, self._key, self._wall.at(now))
                 if self._nonces.judge(opened.nonce, source, now) is Novelty.NEW:
                     return decode(opened.payload)
             except MalformedMessage:

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.errors import MalformedMessage, NotSealed, StaleMessage, UnknownType
 from wgmesh.core.model import Endpoint, IPAddress, PublicKey
 from wgmesh.core.wire.announcement import (
@@ -113,9 +114,14 @@ class Inbox:
     """Opens what arrives."""
 
     def __init__(
-        self, gossip_key: bytes, banned: AbstractSet[PublicKey] = frozenset(), nonces_max: int = NONCES_MAX
+        self,
+        wall: WallClock,
+        gossip_key: bytes,
+        banned: AbstractSet[PublicKey] = frozenset(),
+        nonces_max: int = NONCES_MAX,
     ) -> None:
         """`banned` may change: it is looked at with each message."""
+        self._wall = wall
         self._gossip_key = gossip_key
         self._rates = RateLimits()
         self._banned = banned
@@ -142,7 +148,7 @@ class Inbox:
     def open(self, data: bytes, source: Endpoint, own_key: PublicKey, now: float) -> Message | Probe:
         """Opens one datagram that is worth it. Raises Rejected."""
         try:
-            opened = open_envelope(data, self._gossip_key, now)
+            opened = open_envelope(data, self._gossip_key, self._wall.at(now))
             content = decode_probe(opened.payload) if opened.type == MessageType.PROBE else _decode(opened)
         except StaleMessage as error:
             raise Rejected(Rejection.STALE, offset_s=error.offset_s) from None

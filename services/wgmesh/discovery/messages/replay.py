@@ -110,13 +110,14 @@ class SenderClocks:
         newest = self.newest(key)
         return newest is not None and bool(stamp.boot) and newest.boot != stamp.boot
 
-    def advance(self, key: PublicKey, stamp: Stamp, now: float, is_proven: bool) -> None:
+    def advance(self, key: PublicKey, stamp: Stamp, clock_s: float, is_proven: bool) -> None:
         """Takes a stamp; messages of the same kind with older ones are not current from here on.
 
-        Call it for current messages, and for one that answers us, even where its sender's clock went back.
+        `clock_s` is what our clock shows, in Unix seconds. Call it for current messages, and for one that
+        answers us, even where its sender's clock went back.
         """
         kept = self._proven if is_proven else self._claimed
-        kept[key] = stamp if is_proven else Stamp(min(stamp.timestamp, int(now)), stamp.boot)
+        kept[key] = stamp if is_proven else Stamp(min(stamp.timestamp, int(clock_s)), stamp.boot)
         kept.move_to_end(key)
         if len(kept) > self._senders_max:
             kept.popitem(last=False)

@@ -46,7 +46,7 @@ class PrivateDhtLayer(Layer):
         self._outbox = outbox
         self._unanswered = unanswered
         self._random_bytes = random_bytes
-        self._schedule = PrivateDhtSchedule(secret, random_unit)
+        self._schedule = PrivateDhtSchedule(own.wall, secret, random_unit)
         self._node_count = self._port = 0
         self._answered_at: float | None = None
         self._described: object = None
@@ -103,6 +103,9 @@ class PrivateDhtLayer(Layer):
             else:
                 self._outbox.report(DhtRequested(request))
 
+    def clock_set(self, now: float) -> None:
+        self._schedule.clock_set(now)
+
     def poll_timeout(self) -> float | None:
         return self._schedule.poll_timeout()
 
@@ -110,14 +113,14 @@ class PrivateDhtLayer(Layer):
         parts = ["private", f"port {self._port}", f"{self._node_count} nodes"]
         if not self._node_count:
             return Health(LayerState.DEGRADED, ", ".join(parts))
-        parts += dated(record_stored=self._schedule.record.stored_at, answered=self._answered_at)
+        parts += dated(self._own.wall, record_stored=self._schedule.record.stored_at, answered=self._answered_at)
         return Health(LayerState.RUNNING, ", ".join(parts))
 
     def _opened(self, name: bytes, value: bytes, now: float) -> MemberRecord | None:
         """The record in a value, if it is one of these two hours and belongs under this name."""
         for epoch in self._schedule.hours.keys(now):
             try:
-                record = open_record(value, epoch.record_key, name, now)
+                record = open_record(value, epoch.record_key, name, self._own.wall.at(now))
             except MalformedMessage:
                 continue  # of the other hour, or nothing at all
             return record if name in epoch.names_of(record.public_key) else None

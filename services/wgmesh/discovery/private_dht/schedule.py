@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.keys.epoch_keys import ROSTER_SLOTS, EpochKeys
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import PublicKey
@@ -24,9 +25,9 @@ MISSED_MAX = 8  # at a time
 class PrivateDhtSchedule:
     """The schedule. `hours` has the keys, `record` says when our record was last stored."""
 
-    def __init__(self, secret: Secret, random_unit: Callable[[], float]) -> None:
-        """`random_unit` gives floats in 0..1."""
-        self.hours = Hours(secret, random_unit)
+    def __init__(self, wall: WallClock, secret: Secret, random_unit: Callable[[], float]) -> None:
+        """`wall` says which hour it is for everybody. `random_unit` gives floats in 0..1."""
+        self.hours = Hours(wall, secret, random_unit)
         self.record = Renewal()
         self._look_ups = LookUps(READ_FAST_S)
         self._missed_at: float | None = None
@@ -36,6 +37,10 @@ class PrivateDhtSchedule:
         """Begins."""
         self._look_ups.start(now)
         self._missed_at = self._missed_at or now + MISSED_S
+
+    def clock_set(self, now: float) -> None:
+        """The hours are others now, or begin at other times."""
+        self._look_ups.clock_set(now)
 
     def reached(self, now: float) -> None:
         """There are nodes to ask, after there were none."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from wgmesh.core.backoff import delays
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.recent import Recent
 from wgmesh.core.timer_queue import TimerQueue
@@ -80,8 +81,9 @@ class _Pair:
 class HolePunching:
     """Reaches the peers that have no tunnel yet. Returns actions; learns of success by `sync` and `answered`."""
 
-    def __init__(self, rules: AddressRules, random_unit: Callable[[], float]) -> None:
+    def __init__(self, wall: WallClock, rules: AddressRules, random_unit: Callable[[], float]) -> None:
         """`random_unit` gives floats in 0..1."""
+        self._wall = wall
         self._rules = rules
         self._random_unit = random_unit
         self._own: PublicKey | None = None
@@ -158,7 +160,7 @@ class HolePunching:
             return
         pair.candidates = candidates
         if pair.start_at is None:
-            pair.start_at = _moment(start.start_at_ms, now)
+            pair.start_at = self._moment(start.start_at_ms, now)
             self._prolong(pair, pair.start_at + PATIENCE_S)
 
     def handle_timeout(self, now: float) -> list[Action]:
@@ -192,7 +194,7 @@ class HolePunching:
         actions = self._offer(pair, now)
         target = view.control_endpoint
         if target is not None and self._is_target(target):
-            pair.direct_at = now if target.host.version == 4 else _in_slot(IPV6_SLOT, pair.seed, now)
+            pair.direct_at = now if target.host.version == 4 else self._in_slot(IPV6_SLOT, pair.seed, now)
         if pair.direct_at is None and not actions:
             self._pause(pair, now)
             return []
@@ -240,7 +242,7 @@ class HolePunching:
 
     def _pause(self, pair: _Pair, now: float) -> None:
         if pair.key in self._views:
-            self._rest(pair, _in_slot(RENDEZVOUS_SLOT, pair.seed, now + next(pair.pauses)))
+            self._rest(pair, self._in_slot(RENDEZVOUS_SLOT, pair.seed, now + next(pair.pauses)))
         else:
             self._rest(pair, now + PUNCH_COOLDOWN_S)  # then it is forgotten
 
@@ -304,15 +306,14 @@ class HolePunching:
             return False
         return is_likely_public(host) or any(host in network and not host.is_loopback for network in subnets)
 
+    def _in_slot(self, slot: Slot, seed: int, at: float) -> float:
+        """`at` itself where the slot is open then, else its opening (BUG 41: a ticker may miss it)."""
+        clock_s = self._wall.at(at)
+        return at if slot.is_open(seed, clock_s) else self._wall.when(slot.next_opening(seed, clock_s))
 
-def _in_slot(slot: Slot, seed: int, at: float) -> float:
-    """`at` itself where the slot is open then, else its opening (BUG 41: a timer, not a ticker that may miss it)."""
-    return at if slot.is_open(seed, at) else slot.next_opening(seed, at)
-
-
-def _moment(start_at_ms: int, now: float) -> float:
-    """When to punch. A moment far away is a wrong clock or worse, so it is not waited for (BUG 37)."""
-    if start_at_ms <= 0:
-        return now + START_AT_ONCE_S
-    at = start_at_ms / 1000
-    return max(at, now) if abs(at - now) <= START_SKEW_S else now + START_DEFAULT_S
+    def _moment(self, start_at_ms: int, now: float) -> float:
+        """When to punch. A moment far away is a wrong clock or worse, so it is not waited for (BUG 37)."""
+        if start_at_ms <= 0:
+            return now + START_AT_ONCE_S
+        at = self._wall.when(start_at_ms / 1000)
+        return max(at, now) if abs(at - now) <= START_SKEW_S else now + START_DEFAULT_S

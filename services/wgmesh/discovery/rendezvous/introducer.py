@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.ratelimit import RateLimiter
 from wgmesh.core.wire.announcement import MAX_CANDIDATES
@@ -56,7 +57,8 @@ class _Copies:
 class Introducer:
     """Brings pairs together. Remembers where each peer has spoken from, which is where its NAT lets us in."""
 
-    def __init__(self, rules: AddressRules) -> None:
+    def __init__(self, wall: WallClock, rules: AddressRules) -> None:
+        self._wall = wall
         self._rules = rules
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._started: OrderedDict[str, float] = OrderedDict()
@@ -116,7 +118,7 @@ class Introducer:
         return self._copies[0].at if self._copies else None
 
     def _start(self, name: str, own: PublicKey, sides: dict[PublicKey, _Side], now: float) -> list[Send]:
-        start_at_ms = round((now + START_LEAD_S) * 1000)
+        start_at_ms = round(self._wall.at(now + START_LEAD_S) * 1000)
         one, other = sides
         sends = tuple(
             Send(sides[to].reply_to, Start(name, peer, sides[peer].candidates, start_at_ms, own))

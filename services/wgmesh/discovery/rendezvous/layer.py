@@ -52,7 +52,7 @@ class RendezvousLayer(Layer):
         self._contacts = contacts
         self._hellos = hellos
         self._outbox = outbox
-        self._machine = Rendezvous(rules, punching, random_unit)
+        self._machine = Rendezvous(own.wall, rules, punching, random_unit)
         self._synced: object = None
         self._sync_at: float | None = None
         self._shown_at = NEVER

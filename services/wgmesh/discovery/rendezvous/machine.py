@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.core.wire.rendezvous import Offer, Start
 from wgmesh.discovery.host_interfaces import LanInterface
@@ -23,11 +24,11 @@ ACTIONS_MAX = 8192  # as much as one input can make: an attempt of every peer
 class Rendezvous:
     """Does nothing before `set_own`, and nothing at all without `punching`."""
 
-    def __init__(self, rules: AddressRules, punching: bool, random_unit: Callable[[], float]) -> None:
+    def __init__(self, wall: WallClock, rules: AddressRules, punching: bool, random_unit: Callable[[], float]) -> None:
         """`punching` is False with the operator's no-punching. `random_unit` gives floats in 0..1."""
         self._is_enabled = punching
-        self._introducing = Introducer(rules)
-        self._punching = HolePunching(rules, random_unit)
+        self._introducing = Introducer(wall, rules)
+        self._punching = HolePunching(wall, rules, random_unit)
         self._actions: deque[Action] = deque(maxlen=ACTIONS_MAX)
         self._controls: dict[PublicKey, Endpoint | None] = {}
         self._own: PublicKey | None = None

@@ -34,6 +34,7 @@ from wgmesh.node.last_applied import QUIET_TURN_S, LastApplied
 from wgmesh.node.own_name import renamed
 from wgmesh.node.settings import NodeSettings
 from wgmesh.node.status import Picture
+from wgmesh.runtime.clock import CLOCK
 from wgmesh.runtime.log_lines import REPEAT_KEY
 from wgmesh.runtime.remarks import Remarks
 from wgmesh.runtime.service import Shell
@@ -56,7 +57,7 @@ class Clients:
 
 
 class ReconcileLoop:
-    """Owns the latest snapshots and the picture made of them. `started_at` is Unix seconds."""
+    """Owns the latest snapshots and the picture made of them. `started_at` is steady time, as all times here."""
 
     def __init__(self, shell: Shell, settings: NodeSettings, clients: Clients, started_at: float) -> None:
         self._shell = shell
@@ -101,7 +102,7 @@ class ReconcileLoop:
                 "It is started again by itself; try again in a moment, and see the log if that does not help."
             )
         timeout_s = APPLY_TIMEOUT_S if within_s is None else PLAN_SHARE * within_s
-        now, composer = time.time(), self._composer
+        now, composer = CLOCK.now(), self._composer
         world = replace(self._world, peers=self._peers, paths=self._paths)
         composition = composer.preview(world, now)
         plan = await self._clients.wireguard.plan_device(composition.device, timeout_s)
@@ -124,7 +125,7 @@ class ReconcileLoop:
 
     def health(self) -> Health:
         """Whether this node can do its work at this moment: judged from what is observed, also between two turns."""
-        clients, now = self._clients, time.time()
+        clients, now = self._clients, CLOCK.now()
         if clients.wireguard.connected and self._world is not None and not self._device_problems:
             self._device_looked_at = now  # what the watch has not told has not changed
         needs = Needs(
@@ -197,7 +198,7 @@ class ReconcileLoop:
     def _coalesce_s(self) -> float:
         picture = self.pictures.value
         next_at = picture.composition.next_at if picture else None
-        if next_at is not None and next_at <= time.time():
+        if next_at is not None and next_at <= CLOCK.now():
             return 0.0  # a peer was left out and must be put back at once
         return min(COALESCE_S + COALESCE_PEER_S * len(self._peers.peers), RETRY_S)
 
@@ -206,11 +207,11 @@ class ReconcileLoop:
             return next(self._retries)
         picture = self.pictures.value
         next_at = picture.composition.next_at if picture else None
-        return QUIET_TURN_S if next_at is None else min(max(next_at - time.time(), 0.0), QUIET_TURN_S)
+        return QUIET_TURN_S if next_at is None else min(max(next_at - CLOCK.now(), 0.0), QUIET_TURN_S)
 
     async def _turn(self, composer: Composer, world: World) -> None:
         """Does what can be done, and publishes what was observed and what went wrong, whatever that is."""
-        now = time.time()
+        now = CLOCK.now()
         self._follow_host_name()
         composition = composer.compose(world, now)
         self._journeys.follow(world.peers.peers, composition.verdicts)

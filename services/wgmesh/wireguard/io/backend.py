@@ -10,14 +10,17 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from wgmesh.core.clock import WallClock
 from wgmesh.core.errors import DeviceUnavailable, InterfaceTaken, MeshError, NotSupported
 from wgmesh.core.keys.private_key import PrivateKey
 from wgmesh.core.model import Guard, IPAddress, IPNetwork, ObservedDevice, ObservedPeer, Overlap
 from wgmesh.core.network_index import is_host
+from wgmesh.runtime.clock import CLOCK
 from wgmesh.runtime.uninterrupted import to_its_end
 from wgmesh.wireguard.admission import ForeignRoutes
 from wgmesh.wireguard.device import DeviceGone, Tunnel, TunnelState
 from wgmesh.wireguard.guard import rules
+from wgmesh.wireguard.handshake_times import HandshakeTimes
 from wgmesh.wireguard.io.kernel import open_kernel_tunnel
 from wgmesh.wireguard.io.netfilter import GuardTable
 from wgmesh.wireguard.io.netlink import Link, Links, Routes, open_links
@@ -74,6 +77,7 @@ class LinuxDevice:
         self._tunnel_stack = AsyncExitStack()
         self._resolvers = Resolvers()
         self._program: subprocess.Popen[bytes] | None = None
+        self._handshakes = HandshakeTimes()
 
     async def observe(self) -> ObservedDevice | None:
         self._reap()
@@ -102,7 +106,7 @@ class LinuxDevice:
             listen_port=state.listen_port,
             addresses=await self._links.addresses(link.index),
             mtu=link.mtu,
-            peers=state.peers,
+            peers=self._dated(state),
             routes=routes.own,
             up=link.up,
             renamed=link.name != self._interface,
@@ -121,7 +125,7 @@ class LinuxDevice:
         except DeviceGone:
             return await self.observe()
         self._require_ours(state)
-        return replace(last, listen_port=state.listen_port, peers=state.peers)
+        return replace(last, listen_port=state.listen_port, peers=self._dated(state))
 
     async def foreign_routes(self) -> ForeignRoutes:
         link = await self._links.find(self._interface)
@@ -342,6 +346,9 @@ class LinuxDevice:
             f"Interface {self._interface} exists with {whose}, which is not this node's. It was not touched: "
             f"remove it with `ip link del {self._interface}`, or choose another name with --interface."
         )
+
+    def _dated(self, state: TunnelState) -> tuple[ObservedPeer, ...]:
+        return self._handshakes.date(state.peers, WallClock(CLOCK.ahead_s()), CLOCK.now())
 
     def _ours(self) -> Tunnel:
         if self._tunnel is None:

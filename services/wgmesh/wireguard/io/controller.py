@@ -13,6 +13,7 @@ from wgmesh.core.errors import DeviceUnavailable, InterfaceTaken, MeshError, Not
 from wgmesh.core.model import ApplyOutcome, DesiredDevice, DeviceSnapshot, Identity, ObservedDevice
 from wgmesh.core.pauses import Pauses
 from wgmesh.runtime import telemetry
+from wgmesh.runtime.clock import CLOCK
 from wgmesh.runtime.logs import BoundLogger
 from wgmesh.runtime.remarks import Remarks
 from wgmesh.runtime.snapshots import SnapshotCell
@@ -112,12 +113,12 @@ class DeviceController:
     @property
     def is_curious(self) -> bool:
         """Whether the next look is worth more than others, because a peer has to answer."""
-        return self._silence.is_curious(time.time())
+        return self._silence.is_curious(CLOCK.now())
 
     async def preview(self, desired: DesiredDevice) -> DevicePlan:
         """Says what `apply` would do, and why. What it sees of the device is not published, so it starts no turn."""
         async with self._turn:
-            return await self._reconciler.preview(desired, time.time())
+            return await self._reconciler.preview(desired, CLOCK.now())
 
     async def remove(self) -> None:
         """Removes the device with all it has."""
@@ -140,7 +141,7 @@ class DeviceController:
                 known = self.snapshots.value.device
                 if known is not None:  # what has come until now was not yet an answer from the new place
                     self._publish(self._judged(await self._device.refresh(known)), at_once=False)
-                self._silence.note_move(time.time())
+                self._silence.note_move(CLOCK.now())
                 self.changed.set()  # whether the paths still work is to be seen soon
                 await self._reconciler.set_endpoints_again(self.snapshots.value.device)
             except MeshError as error:
@@ -165,7 +166,7 @@ class DeviceController:
 
     def _judged(self, device: ObservedDevice | None) -> ObservedDevice | None:
         """What was seen, with what follows from it and from the looks before."""
-        self._looked_at = time.time()
+        self._looked_at = CLOCK.now()
         if device is None:
             return None
         return replace(device, peers=self._silence.observe(device.peers, self._looked_at))
@@ -186,7 +187,7 @@ class DeviceController:
 
     async def _take_turn(self, wish: DesiredDevice, known: ObservedDevice | None) -> ApplyOutcome:
         try:
-            turn = await self._reconciler.turn(wish, time.time(), known, time.monotonic())
+            turn = await self._reconciler.turn(wish, CLOCK.now(), known, time.monotonic())
         except MeshError as error:
             self._fail(error, await self._seen_after(error))
             raise
@@ -218,7 +219,7 @@ class DeviceController:
         self._retries.begin("turn", time.monotonic())
         if isinstance(error, InterfaceTaken):
             # What others have under the name is none of ours. That they leave is heard of.
-            seen, self._looked_at = None, time.time()
+            seen, self._looked_at = None, CLOCK.now()
             self._reschedule(None)
         else:
             self._reschedule(self._retries.until("turn"))

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint
 from wgmesh.discovery.dht import DhtEvent, NodesCounted
 from wgmesh.discovery.members.address_rules import AddressRules
@@ -50,7 +51,9 @@ class Swarm:
         key: bytes = KEY,
         on_event: Callable[[DhtEvent], None] = lambda event: None,
     ) -> PrivateDhtServer:
-        server = PrivateDhtServer(SealedProtocol(JudgedStorage(newer), key, AddressRules(), os.urandom), on_event)
+        server = PrivateDhtServer(
+            SealedProtocol(JudgedStorage(newer), key, AddressRules(), os.urandom, WallClock()), on_event
+        )
         server.set_bootstrap(bootstrap)
         await server.listen(port)
         self.running[server] = self._tasks.create_task(server.run())

@@ -16,6 +16,7 @@ from functools import partial, partialmethod
 
 from kademlia.node import Node
 from kademlia.protocol import KademliaProtocol
+from wgmesh.core.clock import WallClock
 from wgmesh.core.model import Endpoint, IPAddress
 from wgmesh.core.node_cache import MAX_NODES
 from wgmesh.core.pauses import Pauses
@@ -45,12 +46,14 @@ Outcome = tuple[bool, Result | None]
 class SealedProtocol(KademliaProtocol, Untimed):  # type: ignore[misc]  # the package has no types
     """A protocol core (core/sansio.py) whose time-outs are the loop's. Its events are numbers of nodes."""
 
-    def __init__(self, storage: JudgedStorage, key: bytes, rules: AddressRules, random_bytes: RandomBytes) -> None:
-        """`key` is the mesh's. `rules` keep addresses inside the tunnel out."""
+    def __init__(
+        self, storage: JudgedStorage, key: bytes, rules: AddressRules, random_bytes: RandomBytes, wall: WallClock
+    ) -> None:
+        """`key` is the mesh's. `rules` keep addresses inside the tunnel out. `wall` is the host's clock."""
         super().__init__(Node(random_bytes(ID_BYTES)), storage, K)
         self.router = BoundedTable(self.source_node)
         self.remembered: Rotation[Endpoint] = Rotation(MAX_NODES)
-        self.inbox = DhtInbox(key, random_bytes)
+        self.inbox = DhtInbox(key, random_bytes, wall)
         self.random_id = partial(random_bytes, ID_BYTES)
         self._key = key
         self._rules = rules
