@@ -200,3 +200,29 @@ def test_old_entries_of_the_cache_are_forgotten_only_by_a_clock_that_others_bear
     assert node.core.is_clock_confirmed(wire.now)
     set_clock(wire, node, 87_660 * 3600.0)
     assert not node.core.is_clock_confirmed(wire.now)
+
+
+@pytest.mark.parametrize("is_proven", [True, False])
+def test_what_was_recorded_is_no_news_when_the_clock_is_set_back_to_that_moment(is_proven: bool) -> None:
+    """The memory of what was said has forgotten it by then. Its sender has counted on."""
+    wire = Wire(agrees=is_proven)
+    node, peer = wire.add("192.168.1.1"), wire.add("192.168.1.2")
+    wire.advance(10.0)
+    recorded = [transmit for transmit in peer.sent if transmit.channel or transmit.to == node.address]
+    for _ in range(120):
+        prove(wire, node, peer)
+        wire.advance(30.0)
+    set_clock(wire, node, -FAST_S)
+    before = facts_of(peer, node)
+
+    for transmit in recorded:
+        wire.inject(node, transmit.data, "192.168.1.66:52527", transmit.channel)
+
+    assert recorded and facts_of(peer, node) == before
+
+
+def facts_of(peer: Node, node: Node) -> object:
+    """What a node holds of a peer: what it says of itself, and where it speaks from."""
+    record = node.core.table.get(peer.key)
+    assert record is not None
+    return record.facts, record.control_endpoint, record.is_verified

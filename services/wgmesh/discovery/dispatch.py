@@ -152,4 +152,6 @@ class Dispatch:
         is_proven = standing is Standing.PROVEN
         if route.must_be_current and not self._members.clocks.is_current(message.sender, message.stamp, is_proven):
             raise Rejected(Rejection.STALE)
+        if is_proven and self._members.clocks.is_recording(message.sender, message.stamp):
+            raise Rejected(Rejection.STALE)
         return handler

@@ -75,3 +75,11 @@ def test_a_payload_that_does_not_fit_is_refused_before_it_is_sent() -> None:
 
 def test_neither_payload_nor_key_are_in_the_repr() -> None:
     assert "visible" not in repr(unseal(seal(b"visible", KEY, bytes(NONCE_BYTES), NOW), KEY, NOW))
+
+
+@pytest.mark.parametrize("clock_s", [-1.0, 2.0**32, 9e9])
+def test_a_clock_beyond_what_a_datagram_can_tell_seals_one_that_nobody_takes(clock_s: float) -> None:
+    datagram = seal(b"hello", KEY, bytes(NONCE_BYTES), clock_s)
+
+    with pytest.raises(MalformedMessage, match="timestamp"):
+        unseal(datagram, KEY, NOW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wgmesh.core.model import Endpoint, PublicKey
 from wgmesh.discovery.bounds import NONCES_MAX, SENDERS_MAX
-from wgmesh.discovery.messages.replay import NonceMemory, Novelty, SenderClocks, Stamp
+from wgmesh.discovery.messages.replay import OVERTAKEN_S, NonceMemory, Novelty, SenderClocks, Stamp
 
 HERE, THERE = Endpoint.parse("192.0.2.1:1"), Endpoint.parse("192.0.2.2:1")
 KEY = PublicKey(bytes(32))
@@ -120,3 +120,14 @@ def test_invented_names_push_out_no_proven_stamp() -> None:
     for number in range(2 * SENDERS_MAX):
         clocks.advance(PublicKey(number.to_bytes(32, "little")), Stamp(100), 1000.0, is_proven=False)
     assert clocks.newest(KEY) == Stamp(100) and len(clocks) <= SENDERS_MAX
+
+
+def test_a_message_that_was_overtaken_long_ago_is_a_recording() -> None:
+    clocks = SenderClocks()
+    clocks.advance(KEY, Stamp(1000, b"boot-one", 50), 1000.0, is_proven=True)
+    recorded = int(1000 - OVERTAKEN_S - 1)
+    assert clocks.is_recording(KEY, Stamp(recorded, b"boot-one", 49))
+    assert not clocks.is_recording(KEY, Stamp(995, b"boot-one", 49))  # another way took longer
+    assert not clocks.is_recording(KEY, Stamp(recorded, b"boot-one", 51))  # its clock was set back
+    assert not clocks.is_recording(KEY, Stamp(recorded, b"boot-two", 1))  # it was, and it has started again
+    assert not clocks.is_recording(KEY, Stamp(recorded))  # a Go node's

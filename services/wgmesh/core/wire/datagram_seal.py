@@ -21,6 +21,7 @@ from wgmesh.core.errors import InvalidInput, MalformedMessage, NotSealed
 FIRST_BYTE = b"\xd1"
 NONCE_BYTES = 24
 TIMESTAMP_BYTES = 4  # unsigned: until the year 2106
+TIMESTAMP_MAX = (1 << 8 * TIMESTAMP_BYTES) - 1
 TAG_BYTES = 16
 OVERHEAD_BYTES = len(FIRST_BYTE) + NONCE_BYTES + TIMESTAMP_BYTES + TAG_BYTES
 MAX_DATAGRAM_BYTES = 1232  # IPv6's minimum MTU of 1280 less its header and UDP's: never fragmented
@@ -43,7 +44,8 @@ def seal(payload: bytes, key: bytes, nonce: bytes, now: float) -> bytes:
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise InvalidInput(f"{len(payload)} bytes do not fit into a datagram; at most {MAX_PAYLOAD_BYTES} do.")
-    plaintext = int(now).to_bytes(TIMESTAMP_BYTES, "big") + payload
+    timestamp = min(max(int(now), 0), TIMESTAMP_MAX)  # a clock that is set beyond it is wrong, and no reason to fail
+    plaintext = timestamp.to_bytes(TIMESTAMP_BYTES, "big") + payload
     return FIRST_BYTE + nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, FIRST_BYTE, nonce, key)
 
 

@@ -14,6 +14,7 @@ from wgmesh.discovery.bounds import NONCES_MAX, SENDERS_MAX
 
 # An envelope is fresh for 10 minutes either way (protocol notes, section 5): 20 minutes from the one end to the other.
 NONCE_LIFETIME_S = 1200.0
+OVERTAKEN_S = 60.0  # by the sender's own clock; a datagram is under way for some seconds at most
 
 
 class Novelty(StrEnum):
@@ -104,6 +105,16 @@ class SenderClocks:
         """Whether a message with this stamp may change what is known of its sender."""
         newest = (self._proven if is_proven else self._claimed).get(key)
         return newest is None or not stamp.is_before(newest)
+
+    def is_recording(self, key: PublicKey, stamp: Stamp) -> bool:
+        """Whether a proven message was overtaken by a later one of the same run for longer than any way takes.
+
+        It passes for fresh where our clock was set back to its moment, and the nonces of that time are forgotten.
+        """
+        newest = self._proven.get(key)
+        if newest is None or not stamp.boot or stamp.boot != newest.boot or stamp.sequence >= newest.sequence:
+            return False
+        return newest.timestamp - stamp.timestamp > OVERTAKEN_S
 
     def is_new_run(self, key: PublicKey, stamp: Stamp) -> bool:
         """Whether a known sender's process has started again: it may have forgotten everybody."""
