@@ -9,6 +9,7 @@ from wgmesh.discovery.bounds import PEERS_MAX
 from wgmesh.discovery.diagnosis.clock_skew import FRESH_S, ClockSkew
 
 SOURCE = Endpoint.parse("192.168.1.9:52527")
+RECORDER = Endpoint.parse("192.168.1.66:52527")
 KEYS = [PublicKey(bytes([number]) * 32) for number in range(5)]
 
 
@@ -88,3 +89,38 @@ def test_a_node_whose_clock_is_a_quarter_of_an_hour_off_is_alone_and_knows_why()
     assert late.peers() == {}
     (only,) = late.core.snapshot().notices
     assert only.code == "clock-skew" and "900 s behind" in only.text and "NTP" in only.text
+
+
+def test_a_wrong_clock_is_told_from_a_recording_that_is_repeated() -> None:
+    """A clock is off by as much in each message; a recording is a second older each second."""
+    skew = ClockSkew()
+    skew.note(KEYS[0], 0.5, 1000.0)
+    for after_s in range(0, 60, 5):
+        skew.note_refused(SOURCE, 3600.0, 1000.0 + after_s)
+        skew.note_refused(RECORDER, -3600.0 - after_s, 1000.0 + after_s)
+    assert skew.refused(1060.0) == {SOURCE.host: 3600.0}
+
+
+def test_one_refused_message_names_nobody_and_one_that_is_taken_ends_it() -> None:
+    skew = ClockSkew()
+    skew.note(KEYS[0], 0.5, 1000.0)
+    skew.note_refused(SOURCE, 3600.0, 1000.0)
+    assert skew.refused(1000.0) == {}
+    skew.note_refused(SOURCE, 3600.0, 1010.0)
+    assert skew.refused(1010.0) == {SOURCE.host: 3600.0}
+    skew.note_accepted(SOURCE)
+    assert skew.refused(1011.0) == {}
+
+
+def test_who_is_not_borne_out_by_others_says_of_nobody_that_its_clock_is_wrong() -> None:
+    skew = ClockSkew()
+    for at in (1000.0, 1010.0):
+        skew.note_refused(SOURCE, 3600.0, at)
+    assert skew.refused(1010.0) == {} and "3600 s behind" in skew.sentence(1010.0)
+
+
+def test_when_our_clock_is_set_what_was_measured_is_seen_beside_the_new_one() -> None:
+    skew = ClockSkew()
+    skew.note(KEYS[0], -3600.0, 1000.0)
+    skew.clock_set(-3600.0)
+    assert skew.offset_s(1000.0) == 0.0 and skew.sentence(1000.0) == ""
