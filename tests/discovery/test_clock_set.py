@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import accumulate
 
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from support.discovery.discovery_wire import Node, Swarm, Wire, kind, prove
 from support.discovery.membership_scene import FRESH_REVISION, NOW, Scene, at, key, mesh_ip, native
 from wgmesh.core.clock import WallClock
+from wgmesh.core.model import Endpoint
 from wgmesh.core.peer_cache import CachedPeer
 from wgmesh.core.wire.member_record import MemberRecord
 from wgmesh.discovery.dht import Announce, LookUp
 from wgmesh.discovery.dht_schedule import AFTER_THE_HOUR_S
 from wgmesh.discovery.diagnosis.notices import REFRESH_S
+from wgmesh.discovery.events import DHT, EXCHANGE, LAN
 from wgmesh.discovery.mainline.schedule import LAST_HOUR_S
 from wgmesh.discovery.members.tombstones import TOMBSTONE_S, Departure
 from wgmesh.discovery.messages.authentication import REQUIRED_S
@@ -146,6 +149,34 @@ def test_the_dht_is_asked_by_the_hours_of_the_clock_as_it_stands(ahead_s: float)
 def looked_up(swarm: Swarm) -> list[bytes]:
     """The names of the mesh in the last two requests: this hour's and the last one's."""
     return [each.infohash for each in swarm.requests if isinstance(each, LookUp)][-2:]
+
+
+def test_what_a_person_reads_of_the_layers_is_dated_by_the_clock_as_it_stands() -> None:
+    wire = Wire()
+    wire.swarm = Swarm()
+    node = wire.add("192.168.1.1", dht=True)
+    node.core.set_static([Endpoint.parse("192.0.2.9:51830")], wire.now)
+    wire.advance(150.0)
+    before = times_of_day(node)
+    assert set(before) >= {LAN, EXCHANGE, DHT}
+
+    set_clock(wire, node, 5 * 3600.0)
+    wire.advance(1.0)
+
+    later = times_of_day(node)
+    assert all((later[name] - at - 5 * 3600.0) % 86400.0 < 300.0 for name, at in before.items()), (before, later)
+
+
+def times_of_day(node: Node) -> dict[str, float]:
+    """The first time of day that each layer's row names, in seconds."""
+    details = {
+        layer.name: re.search(r"(\d\d):(\d\d):(\d\d) UTC", layer.detail) for layer in node.core.snapshot().layers
+    }
+    return {
+        name: sum(int(part) * worth for part, worth in zip(found.groups(), (3600, 60, 1), strict=True))
+        for name, found in details.items()
+        if found
+    }
 
 
 def test_a_record_from_before_a_departure_stays_so_when_the_clock_is_set() -> None:
