@@ -216,7 +216,7 @@ async def test_a_device_that_cannot_be_changed_is_the_first_thing_shown_and_newc
     assert failing.health.advice
     (newcomer,) = failing.peers
     assert newcomer.hostname == "alice"
-    assert newcomer.state == node_pb2.PeerStatus.STATE_CONNECTING
+    assert newcomer.state == node_pb2.PeerStatus.STATE_REFUSED
     assert "No CAP_NET_ADMIN." in newcomer.reason
     assert "nat process" in healed.health.reason
 

@@ -10,7 +10,6 @@ from support.devices import LIMITS, desired_device, desired_peer, key
 from support.doubles.fake_device import FakeDevice
 from wgmesh.core.errors import DeviceUnavailable, InterfaceTaken, MeshError
 from wgmesh.core.keys.private_key import PrivateKey
-from wgmesh.core.model import ObservedDevice
 from wgmesh.runtime import logs
 from wgmesh.wireguard.identity_file import StoredIdentity
 from wgmesh.wireguard.io.backend import LinuxDevice
@@ -22,27 +21,13 @@ WANTED = desired_device(desired_peer(1))
 THEIRS = InterfaceTaken("Interface wg0 is not this node's.")
 
 
-class TroubledDevice(FakeDevice):
-    """One that cannot be looked at while there is `trouble`."""
-
-    trouble: MeshError | None = None
-
-    async def observe(self) -> ObservedDevice | None:
-        if self.trouble is not None:
-            raise self.trouble
-        return await super().observe()
-
-    async def refresh(self, last: ObservedDevice) -> ObservedDevice | None:
-        return await self.observe()
-
-
 def controller_of(device: FakeDevice, directory: Path) -> DeviceController:
     stored = StoredIdentity(PrivateKey(bytes([60] * 32)))
     return DeviceController(cast(LinuxDevice, device), IdentityStore(directory, "wg0"), stored, LIMITS, logs.logger())
 
 
 async def test_a_device_that_others_have_taken_is_published_as_none_of_ours_with_the_reason(tmp_path: Path) -> None:
-    device = TroubledDevice()
+    device = FakeDevice()
     controller = controller_of(device, tmp_path)
     await controller.apply(WANTED)
     assert controller.snapshots.value.device is not None and controller.snapshots.value.problems == ()
@@ -58,7 +43,7 @@ async def test_a_device_that_others_have_taken_is_published_as_none_of_ours_with
 
 
 async def test_could_not_look_is_not_nothing_there_and_tells_when_it_was_looked_at(tmp_path: Path) -> None:
-    device = TroubledDevice()
+    device = FakeDevice()
     controller = controller_of(device, tmp_path)
     await controller.apply(WANTED)
     last = controller.snapshots.value.device
