@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wgmesh.core.errors import PermissionDenied
-from wgmesh.wireguard.disputes import FIRST_PAUSE_S, LAST_RETRY_S, Disputes
+from wgmesh.core.errors import NotSupported, PermissionDenied
+from wgmesh.wireguard.disputes import FIRST_PAUSE_S, LAST_PAUSE_S, LAST_RETRY_S, Disputes
 from wgmesh.wireguard.plan import SetMtu
 
 STEP = SetMtu(1420)
@@ -27,3 +27,10 @@ def test_what_is_refused_for_hours_is_tried_again_every_few_seconds() -> None:
         due_at = disputes.until(STEP)
         assert due_at is not None and due_at - now <= LAST_RETRY_S
         now = due_at
+
+
+def test_what_the_host_cannot_do_is_tried_once_a_minute() -> None:
+    disputes = Disputes()
+    for number in range(3):
+        disputes.failed(STEP, NotSupported("IPv6 is switched off."), number * LAST_PAUSE_S)
+        assert disputes.until(STEP) == (number + 1) * LAST_PAUSE_S

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 
-from wgmesh.core.errors import DeviceUnavailable, MeshError
+from wgmesh.core.errors import DeviceUnavailable, MeshError, NotSupported
 from wgmesh.core.pauses import Pauses
 from wgmesh.core.ratelimit import TokenBucket
 from wgmesh.core.recent import Recent
@@ -50,6 +50,7 @@ class Disputes:
     def __init__(self) -> None:
         self._pauses: Pauses[Hashable] = Pauses(FIRST_PAUSE_S, LAST_PAUSE_S, STEPS_MAX)
         self._retries: Pauses[Hashable] = Pauses(FIRST_PAUSE_S, LAST_RETRY_S, STEPS_MAX)
+        self._lacking: Pauses[Hashable] = Pauses(LAST_PAUSE_S, LAST_PAUSE_S, STEPS_MAX)  # what this host cannot do
         self._done: Recent[Hashable, tuple[float, TokenBucket]] = Recent(STEPS_MAX)  # when last; how often again
         self._errors: Recent[Hashable, MeshError] = Recent(STEPS_MAX)
 
@@ -58,7 +59,7 @@ class Disputes:
         subject = _subject(step)
         if subject is None:
             return None
-        if not self._retries.is_over(subject, now):
+        if not (self._retries.is_over(subject, now) and self._lacking.is_over(subject, now)):
             return self._errors.get(subject)
         return None if self._pauses.is_over(subject, now) else Undone()
 
@@ -67,7 +68,8 @@ class Disputes:
         subject = _subject(step)
         if subject is not None:
             self._errors.note(subject, error)
-            self._retries.begin(subject, now)
+            pauses = self._lacking if isinstance(error, NotSupported) else self._retries
+            pauses.begin(subject, now)
 
     def done(self, step: Action, now: float) -> MeshError | None:
         """The step was taken. Returns why it may not last, where that was seen before."""
@@ -79,6 +81,7 @@ class Disputes:
             return None
         self._errors.forget(subject)
         self._retries.forget(subject)
+        self._lacking.forget(subject)
         done_at, patience = self._done.get(subject) or (-math.inf, TokenBucket(1 / ONE_MORE_AFTER_S, AT_ONCE, now))
         self._done.note(subject, (now, patience))
         if now - done_at >= CALM_S:
@@ -92,7 +95,7 @@ class Disputes:
         subject = _subject(step)
         if subject is None:
             return None
-        return self._retries.until(subject) or self._pauses.until(subject)
+        return self._retries.until(subject) or self._lacking.until(subject) or self._pauses.until(subject)
 
 
 def _subject(step: Action) -> Hashable | None:
