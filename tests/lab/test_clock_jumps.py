@@ -14,6 +14,8 @@ import time
 from contextlib import ExitStack
 from datetime import datetime
 
+import pytest
+from pages.faults import Observe, Observed
 from support.lab.clocks import Clock
 from support.lab.meshes import CONNECTED
 from support.lab.pings import RunningPing
@@ -57,7 +59,8 @@ def stays_connected(nodes: list[MeshNode], for_s: float) -> bool:
     return True
 
 
-def test_a_clock_that_is_set_by_any_amount_costs_no_ping_and_no_tunnel(fabric: Fabric) -> None:
+@pytest.mark.fault("The clock", "it is set by an hour, a day or ten years, forward and back")
+def test_a_clock_that_is_set_by_any_amount_costs_no_ping_and_no_tunnel(fabric: Fabric, observe: Observe) -> None:
     secret = new_secret()
     host, *others = fabric.add_hosts(["a", "b", "c"])
     clock = Clock(host.directory / "clock")
@@ -79,10 +82,14 @@ def test_a_clock_that_is_set_by_any_amount_costs_no_ping_and_no_tunnel(fabric: F
             for command in (["status"], ["peers", "list"], ["peers", "get", "b"]):
                 dates = all_dates(a.cli(*command, "--json").stdout)
                 assert dates and all(abs(at - offset_s - time.time()) < HOUR_S / 2 for at in dates), command
+    observe(Observed(sum(len(ping.lost) for ping in pings), shown="warning `clock-skew` while it is wrong"))
     assert [ping.lost for ping in pings] == [[]] * len(pairs)
 
 
-def test_each_service_may_be_killed_after_the_clock_was_set_and_no_tunnel_is_lost(fabric: Fabric) -> None:
+@pytest.mark.fault("The clock", "it is set by an hour, and then services are killed")
+def test_each_service_may_be_killed_after_the_clock_was_set_and_no_tunnel_is_lost(
+    fabric: Fabric, observe: Observe
+) -> None:
     """What a new process is told by the others, and what the device tells it, is from before the jump."""
     secret = new_secret()
     host, other, third = fabric.add_hosts(["a", "b", "c"])
@@ -102,6 +109,7 @@ def test_each_service_may_be_killed_after_the_clock_was_set_and_no_tunnel_is_los
                 os.kill(killed, signal.SIGKILL)
                 wait_for(lambda name=name, killed=killed: useful(a, name, killed), PATIENCE_S, f"{name} is back")  # type: ignore[misc]
             assert stays_connected([a, b, c], TURN_S)
+    observe(Observed(len(ping.lost)))
     assert ping.lost == []
 
 
@@ -123,7 +131,10 @@ def useful(node: MeshNode, name: str, killed: int) -> bool:
     return len(peers) == 2 and all(each.state == CONNECTED for each in peers)
 
 
-def test_a_node_that_booted_an_hour_fast_joins_within_seconds_of_being_corrected(fabric: Fabric) -> None:
+@pytest.mark.fault("The clock", "a node starts an hour fast, and is corrected")
+def test_a_node_that_booted_an_hour_fast_joins_within_seconds_of_being_corrected(
+    fabric: Fabric, observe: Observe
+) -> None:
     secret = new_secret()
     *hosts, fast_host = fabric.add_hosts(["a", "b", "fast"])
     clock = Clock(fast_host.directory / "clock", HOUR_S)
@@ -138,12 +149,15 @@ def test_a_node_that_booted_an_hour_fast_joins_within_seconds_of_being_corrected
     assert not fast.peers()
 
     clock.set(0)
+    since = time.monotonic()
 
     wait_for(
         lambda: len([each for each in fast.peers() if each.state == CONNECTED]) == 2,
         promised(JOIN_S),
         "it has joined the mesh",
     )
+    told = "`clock-skew` there and `refused-clock` at the others, until it is right"
+    observe(Observed(recovered_s=time.monotonic() - since, shown=told))
     for node in (a, b, fast):
         wait_for(
             lambda node=node: not {"clock-skew", "peer-clock-skew", "refused-clock"} & warnings(node).keys(),  # type: ignore[misc]

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
+from pages.faults import Observe, Observed
 from support.lab.meshes import CONNECTED, the_peer
 from support.promises import promised
 from support.waiting import PATIENCE_S
@@ -75,8 +77,11 @@ DAMAGE = {
 POLLED = {"allowed IPs taken away", "its peer removed", "a foreign peer"}  # WireGuard tells nobody: once a second
 
 
+@pytest.mark.fault("The device", "others take something from it, or add to it")
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_what_others_take_from_the_device_is_back_within_a_second(pair: list[MeshNode], damage: str) -> None:
+def test_what_others_take_from_the_device_is_back_within_a_second(
+    pair: list[MeshNode], damage: str, observe: Observe
+) -> None:
     a, b = pair
     if damage == "the program killed" and the_backend(a) == "kernel":
         pytest.skip("the kernel's WireGuard is no program")
@@ -85,8 +90,10 @@ def test_what_others_take_from_the_device_is_back_within_a_second(pair: list[Mes
 
     a.host.exec("sh", "-c", DAMAGE[damage])
 
+    since = time.monotonic()
     within_s = promised(2 * BACK_S if damage in POLLED else BACK_S)
     wait_for(lambda: shown(a.host) == before, within_s, "the device is as it was")
+    observe(Observed(recovered_s=time.monotonic() - since))
     wait_for(lambda: pings(a.host, b.wait_until_ready().mesh_ipv4), promised(BACK_S), "the mesh is reached")
     wait_for(lambda: pings(a.host, "172.20.1.1"), promised(BACK_S), "and the network behind the peer")
 
@@ -95,7 +102,8 @@ def the_backend(node: MeshNode) -> str:
     return node.wait_until_ready().backend
 
 
-def test_the_device_is_mended_also_while_the_node_process_hangs(pair: list[MeshNode]) -> None:
+@pytest.mark.fault("The device", "its addresses are taken off and it is set down while the node process hangs")
+def test_the_device_is_mended_also_while_the_node_process_hangs(pair: list[MeshNode], observe: Observe) -> None:
     a, b = pair
     address = b.wait_until_ready().mesh_ipv4
     before = shown(a.host)
@@ -103,12 +111,15 @@ def test_the_device_is_mended_also_while_the_node_process_hangs(pair: list[MeshN
     os.kill(hung, signal.SIGSTOP)
     try:
         a.host.exec("sh", "-c", "ip address flush dev wg0; ip link set wg0 down")
+        since = time.monotonic()
         wait_for(lambda: shown(a.host) == before, promised(BACK_S), "the device is as it was")
+        observe(Observed(recovered_s=time.monotonic() - since))
         assert pings(a.host, address)
     finally:
         os.kill(hung, signal.SIGCONT)
 
 
+@pytest.mark.fault("Networks of the host", "the host claims a network behind a peer")
 @pytest.mark.parametrize(
     ("claim", "withdraw"),
     [
@@ -124,20 +135,23 @@ def test_the_device_is_mended_also_while_the_node_process_hangs(pair: list[MeshN
     ids=["an own network", "a route", "a route in place of ours", "a part of it", "a route of another table"],
 )
 def test_a_network_that_the_host_claims_is_left_to_it_and_comes_back_when_that_goes(
-    pair: list[MeshNode], claim: str, withdraw: str
+    pair: list[MeshNode], claim: str, withdraw: str, observe: Observe
 ) -> None:
     a, _ = pair
     ours = f"{SITE} dev wg0"
     wait_for(lambda: ours in a.host.ip("route"), PATIENCE_S, "it is routed into the tunnel before")
 
     a.host.exec("sh", "-c", claim.format(lan=a.host.interface))
+    since = time.monotonic()
     wait_for(lambda: ours not in a.host.ip("route"), promised(BACK_S), "ours is gone")
+    left_s = time.monotonic() - since
     wait_for(lambda: SITE in refused(a), promised(BACK_S), "and shown as refused")
     assert [peer.state for peer in a.peers()] == [CONNECTED]
 
     a.host.exec("sh", "-c", withdraw.format(lan=a.host.interface))
     wait_for(lambda: ours in a.host.ip("route"), promised(BACK_S), "ours is back")
     wait_for(lambda: SITE not in refused(a), promised(BACK_S), "and not refused any more")
+    observe(Observed(recovered_s=left_s, shown="the route as refused, with the reason, until that goes"))
 
 
 def refused(node: MeshNode) -> dict[str, str]:
@@ -159,12 +173,16 @@ def plan(node: MeshNode) -> str:
     return shown.stdout + shown.stderr
 
 
-def test_a_program_that_takes_a_route_away_again_and_again_is_not_fought_and_is_told(pair: list[MeshNode]) -> None:
+@pytest.mark.fault("The device", "a program takes a route away again and again")
+def test_a_program_that_takes_a_route_away_again_and_again_is_not_fought_and_is_told(
+    pair: list[MeshNode], observe: Observe
+) -> None:
     a, _ = pair
     ours = f"{SITE} dev wg0"
     script = f"while true; do ip route del {SITE} dev wg0 2>/dev/null && echo taken; sleep 0.02; done"
     fighter = a.host.spawn("sh", "-c", script, name="fighter")
     wait_for(lambda: "undoes it again and again" in refused(a).get(SITE, ""), PATIENCE_S, "it is shown with its reason")
+    observe(Observed(shown="the route as refused: another program undoes it again and again"))
     assert fighter.output().count("taken") <= 2 * AT_ONCE
     assert [peer.state for peer in a.peers()] == [CONNECTED]
     fighter.stop()

@@ -5,9 +5,11 @@ The kind of harm: anything that is done to an interface, its socket or its addre
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from pages.faults import Observe, Observed
 from support.lab.meshes import CONNECTED, start_nodes, the_peer
 from support.lab.pings import RunningPing
 from support.lab.wireguard_lab import kernel_has_wireguard
@@ -84,10 +86,11 @@ def host(fabric: Fabric) -> Iterator[Host]:
     yield made
 
 
+@pytest.mark.fault("The device", "an interface of others has its name when a node starts")
 @pytest.mark.parametrize("flags", [(), ("--insecure-single-user",)], ids=["separated", "single user"])
 @pytest.mark.parametrize("make", FOREIGN)
 def test_an_interface_of_others_is_refused_once_and_nothing_of_it_changes(
-    host: Host, make: Callable[[Host], None], flags: tuple[str, ...]
+    host: Host, make: Callable[[Host], None], flags: tuple[str, ...], observe: Observe
 ) -> None:
     make(host)
     before = picture(host)
@@ -100,6 +103,7 @@ def test_an_interface_of_others_is_refused_once_and_nothing_of_it_changes(
     assert "wg0" in refusal and "was not touched" in refusal and "--interface" in refusal
     assert "child restarts" not in done.stderr + done.stdout
     assert picture(host) == before
+    observe(Observed(shown="one refusal that names `--interface`, exit code 1; theirs is as it was"))
 
 
 @pytest.mark.parametrize("flags", [(), ("--insecure-single-user",)], ids=["separated", "single user"])
@@ -149,8 +153,9 @@ def test_a_leftover_of_our_own_as_another_user_is_taken_over(host: Host) -> None
     assert node.wait_until_ready().public_key == key
 
 
+@pytest.mark.fault("The device", "it is deleted, and an interface of others takes its name for a while")
 def test_one_that_takes_the_name_while_the_node_runs_is_left_alone_and_told_and_ours_is_back_when_it_goes(
-    fabric: Fabric,
+    fabric: Fabric, observe: Observe
 ) -> None:
     a, b = start_nodes(fabric, ["a", "b"])
     the_peer(a)
@@ -166,8 +171,10 @@ def test_one_that_takes_the_name_while_the_node_runs_is_left_alone_and_told_and_
     lines = a.running_process().output().count(told)
 
     a.host.ip("link", "del", "wg0")
+    since = time.monotonic()
 
     wait_for(lambda: pings(a.host, address), promised(BACK_S), "our own is back")
+    observe(Observed(recovered_s=time.monotonic() - since, shown="what is there, in the log and by `plan`"))
     assert a.running_process().output().count(told) == lines <= 2
 
 

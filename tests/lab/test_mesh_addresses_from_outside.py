@@ -6,11 +6,13 @@ Each attack is carried out again without the rules, where it succeeds: so it is 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
 import pytest
+from pages.faults import Observe, Observed
 from support.lab.listeners import Listener, say, saying
 from support.lab.meshes import StartMesh, start_nodes, the_peer
 from support.lab.pings import RunningPing
@@ -137,7 +139,8 @@ def test_rules_of_others_are_the_same_before_and_after_a_node(fabric: Fabric) ->
     assert rules_of(a) == before
 
 
-def test_rules_that_somebody_flushes_are_back_and_the_tunnel_goes_on(start_mesh: StartMesh) -> None:
+@pytest.mark.fault("Networks of the host", "somebody flushes the firewall rules of a node")
+def test_rules_that_somebody_flushes_are_back_and_the_tunnel_goes_on(start_mesh: StartMesh, observe: Observe) -> None:
     a, b = start_mesh("a b", "--no-dht", "--no-stun")
     complete = own_rules(a.host)
     with RunningPing(a.host, b.wait_until_ready().mesh_ipv4) as ping:
@@ -148,7 +151,10 @@ def test_rules_that_somebody_flushes_are_back_and_the_tunnel_goes_on(start_mesh:
             ["insert", "rule", *TABLE, "arriving", "accept"],
         ):
             a.host.exec("nft", *damage)
+            since = time.monotonic()
             wait_for(lambda: own_rules(a.host) == complete, promised(1.0), f"the rules are back after {damage}")
+            observe(Observed(recovered_s=time.monotonic() - since))
+    observe(Observed(len(ping.lost)))
     assert ping.lost == []
 
 

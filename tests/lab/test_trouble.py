@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pages.faults import Observe, Observed
 from support.lab.meshes import start_nodes
 from support.promises import promised
 from support.waiting import PATIENCE_S
@@ -96,8 +98,9 @@ def test_a_name_server_that_never_answers_delays_nothing(fabric: Fabric) -> None
     nodes[0].running_process().stop()  # raises if it does not end in time
 
 
+@pytest.mark.fault("Files of the host", "the state directory vanishes, and the device with it")
 def test_a_state_directory_that_vanishes_costs_no_tunnel_and_no_repair_and_is_shown_until_it_is_back(
-    fabric: Fabric,
+    fabric: Fabric, observe: Observe
 ) -> None:
     a, b = start_nodes(fabric, ["a", "b"], "--no-stun", "--no-dht")
     kept = a.host.state_dir.with_name("kept")
@@ -105,14 +108,19 @@ def test_a_state_directory_that_vanishes_costs_no_tunnel_and_no_repair_and_is_sh
 
     wait_for(lambda: "state-not-kept" in a.cli("status").stdout, 2 * PATIENCE_S, "status warns")
     a.host.ip("link", "del", "wg0")
+    since = time.monotonic()
     wait_for_full_mesh([a, b])
+    observe(Observed(recovered_s=time.monotonic() - since, shown="warning `state-not-kept` until it is back"))
     assert a.cli("status").returncode == 0
 
     kept.rename(a.host.state_dir)
     wait_for(lambda: "state-not-kept" not in a.cli("status").stdout, 2 * PATIENCE_S, "the warning ends")
 
 
-def test_a_state_directory_that_becomes_read_only_costs_no_tunnel_and_no_repair(fabric: Fabric) -> None:
+@pytest.mark.fault("Files of the host", "the state directory becomes read-only, and the device is deleted")
+def test_a_state_directory_that_becomes_read_only_costs_no_tunnel_and_no_repair(
+    fabric: Fabric, observe: Observe
+) -> None:
     secret = new_secret()
     a, b = (MeshNode(host, secret, "--no-stun", "--no-dht") for host in fabric.add_hosts(["a", "b"]))
     with small_disk(a.host.state_dir):
@@ -122,7 +130,9 @@ def test_a_state_directory_that_becomes_read_only_costs_no_tunnel_and_no_repair(
         subprocess.run(["mount", "-o", "remount,ro", str(a.host.state_dir)], check=True)
         wait_for(lambda: "read-only" in a.cli("status").stdout, 2 * PATIENCE_S, "status warns")
         a.host.ip("link", "del", "wg0")
+        since = time.monotonic()
         wait_for_full_mesh([a, b])
+        observe(Observed(recovered_s=time.monotonic() - since, shown="warning `state-not-kept` until it is writable"))
         subprocess.run(["mount", "-o", "remount,rw", str(a.host.state_dir)], check=True)
         wait_for(lambda: "state-not-kept" not in a.cli("status").stdout, 2 * PATIENCE_S, "the warning ends")
         a.running_process().stop()
