@@ -28,10 +28,13 @@ setup: system $(STAMP) bytecode ## install what is needed: .venv from requiremen
 demo: setup ## three nodes on this machine that ping each other over real tunnels (root)
 	$(BIN)/wgmesh demo --nodes 3 --once
 
+# So many files of the lab at a time: they wait more than they compute, and more would be in each other's way.
+LABS := 2
+
 test: setup lab-tools kernel-tools ## all tests: unit, simulation, integration, lab (root), kernel (root)
 	@mkdir -p build
 	$(BIN)/pytest -n auto --dist loadfile -m "not lab and not kernel" --junit-xml=$(QUICK_REPORT)
-	$(BIN)/pytest -m "lab or kernel" --junit-xml=$(REPORT)
+	$(BIN)/pytest -n $(LABS) --dist loadfile -m "lab or kernel" --junit-xml=$(REPORT)
 
 # So many seconds for all targets together.
 FUZZ_SECONDS ?= 600
