@@ -12,7 +12,7 @@ from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, program
 from wgmesh.demo.waiting import wait_for
 
-STAGES = ("child=node", "service ready", "identity known", "device changed", "probe server listening", "peer sighted")
+STAGES = ("child=node", "service ready", "device changed", "node ready", "probe server listening", "peer sighted")
 SLOW = """#!/bin/sh
 echo started >>{marks}
 sleep 2

@@ -64,7 +64,8 @@ def labs(fabric: Fabric, second_fabric: Fabric) -> Iterator[Labs]:
     (run / "wireguard").mkdir(parents=True)
     with own_tun_device() as tun:
         # one directory of sockets for all, so every device has a name of its own
-        yield Labs(lab_nodes(fabric, 1), lab_nodes(second_fabric, 1 + NODES_PER_LAB), HostPlaces(run, tun), tun)
+        places = HostPlaces(run, tun, shares_network=True)  # each node has that of its machine
+        yield Labs(lab_nodes(fabric, 1), lab_nodes(second_fabric, 1 + NODES_PER_LAB), places, tun)
 
 
 def test_a_node_can_make_its_device_again_after_one_of_another_lab_has_ended(labs: Labs) -> None:

@@ -24,12 +24,14 @@ _serial = count(1)
 class HostPlaces:
     """A directory that is seen as /run, and a device that is seen as /dev/net/tun, or the machine's own.
 
-    `beside` is a command that enters the network namespace of another process; without it there is a new one.
+    `beside` is a command that enters the network namespace of another process; without it there is a new one, unless
+    `shares_network` says that who starts the command has seen to that.
     """
 
     run: Path
     tun: Path | None = None
     beside: tuple[str, ...] = ()
+    shares_network: bool = False
 
     @property
     def sockets(self) -> Path:
@@ -39,7 +41,7 @@ class HostPlaces:
         """What stands before a command so that it runs with these places, in namespaces of its own."""
         tun = f'mount --bind "{self.tun}" /dev/net/tun && ' if self.tun else ""
         script = f'mount --bind "{self.run}" /run && {tun}exec "$@"'
-        network = [] if self.beside else ["--net"]
+        network = [] if self.beside or self.shares_network else ["--net"]
         return [*self.beside, "unshare", "--mount", *network, "sh", "-c", script, "sh"]
 
 
