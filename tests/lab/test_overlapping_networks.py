@@ -27,6 +27,12 @@ def everything(host: Host) -> str:
     return "\n".join(host.ip(*look) for look in looks) + host.exec("nft", "list", "ruleset")
 
 
+def has_settled(host: Host) -> bool:
+    """Whether the kernel has given the interface its link-local address, and checked that nobody else has any."""
+    addresses = host.ip("-6", "-o", "addr", "show", "dev", "eth0")
+    return "fe80:" in addresses and "tentative" not in addresses and "fe80::/64" in host.ip("-6", "route")
+
+
 @pytest.mark.parametrize(
     ("used", "named"),
     [
@@ -48,6 +54,7 @@ def test_a_node_does_not_start_over_what_the_host_uses_and_changes_nothing(
     host = fabric.add_host("a")
     for command in used:
         host.ip(*command.split())
+    wait_for(lambda: has_settled(host), PATIENCE_S, "the kernel is done with the new interface")
     before = everything(host)
     node = MeshNode(host, new_secret(), *FLAGS)
     assert node.start().wait(PATIENCE_S) == 1
