@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
 
 import pytest
 from pages.faults import Observe, Observed
@@ -34,14 +33,12 @@ SHOWN = (
 )
 
 
-@pytest.fixture(scope="module")
-def pair() -> Iterator[list[MeshNode]]:
-    with Fabric() as fabric:
-        yield connected_pair(fabric)
+@pytest.fixture
+def pair(fabric: Fabric) -> list[MeshNode]:
+    """Two connected nodes; b has two networks behind it, which a reaches through the tunnel.
 
-
-def connected_pair(fabric: Fabric) -> list[MeshNode]:
-    """Two connected nodes; b has two networks behind it, which a reaches through the tunnel."""
+    Each test has its own: what others have undone several times is repeated more rarely for minutes.
+    """
     secret = new_secret()
     a, b = fabric.add_hosts(["a", "b"])
     b.ip("address", "add", "172.20.1.1/32", "dev", "lo")
@@ -179,9 +176,9 @@ def plan(node: MeshNode) -> str:
 
 @pytest.mark.fault("The device", "a program takes a route away again and again")
 def test_a_program_that_takes_a_route_away_again_and_again_is_not_fought_and_is_told(
-    fabric: Fabric, observe: Observe
+    pair: list[MeshNode], observe: Observe
 ) -> None:
-    a, _ = connected_pair(fabric)  # of their own: what was in dispute is remembered for minutes
+    a, _ = pair
     ours = f"{SITE} dev wg0"
     script = f"while true; do ip route del {SITE} dev wg0 2>/dev/null && echo taken; sleep 0.02; done"
     fighter = a.host.spawn("sh", "-c", script, name="fighter")
