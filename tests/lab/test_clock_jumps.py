@@ -13,11 +13,12 @@ import signal
 import time
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 
 import pytest
 from pages.faults import Observe, Observed
 from support.lab.clocks import Clock
-from support.lab.meshes import CONNECTED
+from support.lab.meshes import CONNECTED, is_useful
 from support.lab.pings import RunningPing
 from support.promises import promised
 from support.waiting import PATIENCE_S
@@ -107,7 +108,8 @@ def test_each_service_may_be_killed_after_the_clock_was_set_and_no_tunnel_is_los
             for name in ("wireguard", "discovery", "node"):
                 killed = a.service_pids()[name]
                 os.kill(killed, signal.SIGKILL)
-                wait_for(lambda name=name, killed=killed: useful(a, name, killed), PATIENCE_S, f"{name} is back")  # type: ignore[misc]
+                back = partial(is_useful, a, name, killed, peers=2)
+                wait_for(back, PATIENCE_S, f"{name} is back")
             assert stays_connected([a, b, c], TURN_S)
     observe(Observed(len(ping.lost)))
     assert ping.lost == []
@@ -118,17 +120,6 @@ def remembers(node: MeshNode, *names: str) -> bool:
     path = node.host.state_dir / "wg0-peers.json"
     peers = json.loads(path.read_text())["peers"] if path.exists() else None
     return {each["hostname"] for each in peers or ()} >= set(names)
-
-
-def useful(node: MeshNode, name: str, killed: int) -> bool:
-    """Whether a service has a new process, all services answer, and the peers are connected."""
-    if node.service_pids().get(name, killed) == killed:
-        return False
-    status = node.status()
-    if status is None or not all(service.connected for service in status.services):
-        return False
-    peers = node.peers()
-    return len(peers) == 2 and all(each.state == CONNECTED for each in peers)
 
 
 @pytest.mark.fault("The clock", "a node starts an hour fast, and is corrected")

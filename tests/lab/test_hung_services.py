@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from pages.faults import Observe, Observed
-from support.lab.meshes import CONNECTED, start_nodes
+from support.lab.meshes import is_whole, start_nodes
 from support.lab.metrics_page import ADDRESS, FLAGS
 from support.lab.pings import RunningPing
 from support.promises import promised
@@ -40,12 +40,6 @@ def mesh() -> Iterator[list[MeshNode]]:
         yield start_nodes(fabric, ["a", "b", "c"], *FLAGS)
 
 
-def is_whole(node: MeshNode) -> bool:
-    """Whether all its processes run, as it says itself, and its peers are connected."""
-    peers = node.peers()
-    return node.cli("status").returncode == exits.OK and [peer.state for peer in peers] == [CONNECTED] * 2
-
-
 def readiness(node: MeshNode) -> str:
     """What /readyz answers."""
     return node.host.exec(sys.executable, "-c", READY, f"http://{ADDRESS}/readyz").strip()
@@ -59,7 +53,7 @@ def names(node: MeshNode, service: str) -> bool:
 
 
 def is_replaced(node: MeshNode, service: str, hung: int) -> bool:
-    return node.service_pids().get(service, hung) != hung and is_whole(node)
+    return node.service_pids().get(service, hung) != hung and is_whole(node, peers=2)
 
 
 @pytest.mark.fault("Processes of the node", "a service hangs (SIGSTOP)")
@@ -68,7 +62,7 @@ def test_a_service_that_hangs_is_shown_and_replaced_and_no_packet_is_lost(
     mesh: list[MeshNode], service: str, observe: Observe
 ) -> None:
     a, b, _ = mesh
-    wait_for(lambda: is_whole(a) and readiness(a) == "ready", PATIENCE_S, "the node is whole")
+    wait_for(lambda: is_whole(a, peers=2) and readiness(a) == "ready", PATIENCE_S, "the node is whole")
     hung = a.service_pids()[service]
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         os.kill(hung, signal.SIGSTOP)
@@ -88,14 +82,14 @@ def test_a_node_of_which_every_service_hangs_comes_back_and_no_packet_is_lost(
     mesh: list[MeshNode], observe: Observe
 ) -> None:
     a, b, _ = mesh
-    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
+    wait_for(lambda: is_whole(a, peers=2), PATIENCE_S, "the node is whole")
     pids = set(a.service_pids().values())
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         since = time.monotonic()
         wait_for(lambda: not pids & set(a.host.pids()), promised(REPLACED_S), "all of them are killed")
-        wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
+        wait_for(lambda: is_whole(a, peers=2), PATIENCE_S, "the node is whole again")
         whole_s = time.monotonic() - since
     observe(Observed(len(ping.lost), whole_s))
     assert ping.lost == []
@@ -105,7 +99,7 @@ def test_between_two_starts_of_the_node_process_commands_say_which_it_is_and_not
     mesh: list[MeshNode],
 ) -> None:
     a, *_ = mesh
-    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
+    wait_for(lambda: is_whole(a, peers=2), PATIENCE_S, "the node is whole")
     said: list[str] = []
 
     def is_between() -> bool:
@@ -118,4 +112,4 @@ def test_between_two_starts_of_the_node_process_commands_say_which_it_is_and_not
 
     wait_for(is_between, PATIENCE_S, "the node process waits for its next start")
     assert not any("no wgmesh" in text for text in said)
-    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
+    wait_for(lambda: is_whole(a, peers=2), PATIENCE_S, "the node is whole again")

@@ -9,16 +9,11 @@ import time
 
 import pytest
 from pages.faults import Observe, Observed
-from support.lab.meshes import CONNECTED, StartMesh
+from support.lab.meshes import StartMesh, is_whole
 from support.lab.pings import RunningPing
 from support.waiting import PATIENCE_S
 from wgmesh.cli import exits
-from wgmesh.demo.nodes import MeshNode
 from wgmesh.demo.waiting import wait_for
-
-
-def is_whole(node: MeshNode) -> bool:
-    return node.cli("status").returncode == exits.OK and [peer.state for peer in node.peers()] == [CONNECTED] * 2
 
 
 @pytest.mark.fault("Files of the host", "the run directory is deleted")
@@ -26,14 +21,14 @@ def test_a_run_directory_that_was_deleted_is_made_again_and_no_packet_is_lost(
     start_mesh: StartMesh, observe: Observe
 ) -> None:
     a, b, _ = start_mesh("a b c")
-    wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole")
+    wait_for(lambda: is_whole(a, peers=2), PATIENCE_S, "the node is whole")
     before = set(a.service_pids().values())
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         shutil.rmtree(a.host.runtime_dir / a.interface)
         since = time.monotonic()
         first = a.cli("status")
         wait_for(lambda: not before & set(a.service_pids().values()), PATIENCE_S, "all processes have new sockets")
-        wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
+        wait_for(lambda: is_whole(a, peers=2), PATIENCE_S, "the node is whole again")
         whole_s = time.monotonic() - since
     observe(Observed(len(ping.lost), whole_s, "exit code 8 and why until then, and one line in the log"))
     assert ping.lost == []
@@ -58,7 +53,7 @@ def test_a_second_start_is_refused_by_a_node_that_cannot_make_its_run_directory_
             elsewhere = a.host.attempt(*a.join_argv("--runtime-dir", str(a.host.directory / "run2")))
         finally:
             os.kill(supervisor, signal.SIGCONT)
-        wait_for(lambda: is_whole(a), PATIENCE_S, "the node is whole again")
+        wait_for(lambda: is_whole(a, peers=2), PATIENCE_S, "the node is whole again")
     observe(Observed(len(ping.lost), shown="the second start is refused, by the pid of the first"))
     assert ping.lost == []
     for refused in (second, elsewhere):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from pages.faults import Observe, Observed
 from support.lab.discovered import discovered
-from support.lab.meshes import CONNECTED, start_nodes, the_peer
+from support.lab.meshes import CONNECTED, is_useful, start_nodes, the_peer
 from support.lab.pings import RunningPing
 from support.promises import promised
 from support.waiting import PATIENCE_S
@@ -29,17 +29,6 @@ def pair() -> Iterator[list[MeshNode]]:
         yield start_nodes(fabric, ["a", "b"], "--metrics", "127.0.0.1:9090")
 
 
-def useful(node: MeshNode, name: str, killed: int) -> bool:
-    """Whether a service has a new process, all services answer, and the peer is connected."""
-    if node.service_pids().get(name, killed) == killed:
-        return False
-    status = node.status()
-    if status is None or not all(service.connected for service in status.services):
-        return False
-    peers = node.peers()
-    return len(peers) == 1 and peers[0].state == CONNECTED
-
-
 @pytest.mark.fault("Processes of the node", "a service is killed with SIGKILL")
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_killed_service_is_back_and_useful_and_no_packet_is_lost(
@@ -51,7 +40,7 @@ def test_a_killed_service_is_back_and_useful_and_no_packet_is_lost(
     with RunningPing(b.host, a.wait_until_ready().mesh_ipv4) as ping:
         killed = a.kill_service(name)
         killed_at = time.monotonic()
-        wait_for(lambda: useful(a, name, killed), promised(BACK_S), f"{name} is back and useful")
+        wait_for(lambda: is_useful(a, name, killed, peers=1), promised(BACK_S), f"{name} is back and useful")
         recovered_s = time.monotonic() - killed_at
     observe(Observed(len(ping.lost), recovered_s))
     assert ping.lost == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from support.waiting import PATIENCE_S
+from wgmesh.cli import exits
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
 from wgmesh.demo.waiting import wait_for
@@ -34,3 +35,18 @@ def the_peer(node: MeshNode) -> node_pb2.PeerStatus:
         return peers[0] if ready else None
 
     return wait_for(measured, PATIENCE_S, f"{node.name} shows its peer connected and measured")
+
+
+def is_whole(node: MeshNode, peers: int) -> bool:
+    """Whether all its processes run, as it says itself, and it is connected with so many peers."""
+    return node.cli("status").returncode == exits.OK and [each.state for each in node.peers()] == [CONNECTED] * peers
+
+
+def is_useful(node: MeshNode, service: str, killed: int, peers: int) -> bool:
+    """Whether a service has a new process, all services answer, and the node is connected with so many peers."""
+    if node.service_pids().get(service, killed) == killed:
+        return False
+    status = node.status()
+    if status is None or not all(each.connected for each in status.services):
+        return False
+    return [each.state for each in node.peers()] == [CONNECTED] * peers
