@@ -79,6 +79,17 @@ def test_a_peer_that_has_never_answered_is_told_where_it_should_be(wire: Wire, o
     assert list(said) == [GO.source] and len(said[GO.source]) == 1  # although a question is under way there
 
 
+def test_a_peer_whose_answers_do_not_arrive_is_told_although_its_purse_is_empty(wire: Wire) -> None:
+    """It has heard us, so it lists us, and our questions have used up all that came from it."""
+    one, two = wire.add("192.168.1.1"), wire.add("192.168.1.2", set_self=False)
+    wire.drop = lambda sender, transmit: sender is one and kind(transmit) == "REPLY"
+    two.core.set_self(two.description, (), wire.now)
+    wire.advance(4.0)
+    assert list(one.peers()) == [two.key]
+    assert str(one.address) in leave(wire, two)
+    assert one.peers() == {}
+
+
 def test_a_peer_that_only_its_tunnel_reaches_is_told_through_the_tunnel(wire: Wire, one: Node) -> None:
     wire.advance(10.0)  # the HELLO outside is given up
     tunnel_to(wire, one, GO)

@@ -41,15 +41,24 @@ class Goodbyes:
         self._wall = wall
 
     def say(self, now: float) -> None:
-        """Tells each peer, with the proof that it is us, and everybody who was asked and may know us by now."""
-        told = set()
+        """Tells each peer, with the proof that it is us, and everybody who was asked and may know us by now.
+
+        The operator has asked for it, so it is said although our questions have used up what came from there: once to
+        each host.
+        """
+        told, paid = set(), set()
         for record in self._members.table.records():
             address = self._hellos.control_address(record, now)
             if record.is_proven(now) and record.control_endpoint is None:
                 address = self._hellos.tunnel_address(record)
-            if address is not None:
-                told.add(address)
-                self._outbox.send(Transmit(self._announcer.goodbye(now, record.key), address))
+            if address is None:
+                continue
+            goodbye = self._announcer.goodbye(now, record.key)
+            if record.is_verified and address.host not in paid:
+                self._hellos.unanswered.grant(address.host, len(goodbye))
+                paid.add(address.host)
+            told.add(address)
+            self._outbox.send(Transmit(goodbye, address))
         for target in self._hellos.transactions.targets():
             if target not in told and not self._rules.is_in_mesh(target.host):
                 goodbye = self._announcer.goodbye(now)
