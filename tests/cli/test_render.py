@@ -46,7 +46,7 @@ def test_wide_shows_whole_names_keys_and_more_columns() -> None:
     assert ALICE_TEXT in text
     assert "a-host-name-of-more-than-twenty-signs" in text
     assert text.splitlines()[0].split()[-4:] == ["IPV6", "NAT", "INTRODUCER", "ROUTES"]
-    assert text.splitlines()[2].split()[-4:] == ["fd00::2", "cone", "yes", "192.168.77.0/24"]
+    assert text.splitlines()[2].split()[-4:] == ["fd00::2", "endpoint-independent", "yes", "192.168.77.0/24"]
 
 
 def test_a_peer_without_a_name_is_called_by_its_key() -> None:
@@ -76,7 +76,7 @@ def test_a_peer_as_json_has_upstreams_members_first() -> None:
         "handshake": "2023-11-14T23:14:48Z",
         "rx_bytes": 1536,
         "tx_bytes": 92,
-        "nat_type": "cone",
+        "nat_mapping": "endpoint-independent",
         "introducer": True,
         "native": True,
         "proven_at": "2023-11-14T23:14:50Z",
@@ -114,7 +114,7 @@ Path: direct-lan
 Handshake: 12s ago
 Proven: 10s ago, by handshake
 Transfer: 1.5 KiB received, 92 B sent
-NAT: cone
+NAT: endpoint-independent (cone)
 Introducer: yes"""
     )
     assert "State: connecting (no handshake yet)" in render.peer_text(bob(), NOW)
@@ -163,13 +163,13 @@ Mesh Subnet: 10.55.0.0/16
 Mesh IPv6 Prefix: fd00::/64
 Mesh Fingerprint: 4c9777c36bfab7f3
 Listen Port: 51820
-Gossip Port: 51980
+Exchange Port: 51980
 MTU: 1420
 Version: 0.1.0
 Uptime: 1h
 Privileges: separated
 Peers: 1 connected of 2 known
-NAT: endpoint-independent, seen as 203.0.113.9:40000, 1m ago
+NAT: endpoint-independent (cone), seen as 203.0.113.9:40000, 1m ago
 Advertised Routes: 192.168.9.0/24
 
 Discovery:
@@ -242,7 +242,12 @@ def test_suspect_peers_are_counted_beside_those_that_answer() -> None:
 @pytest.mark.parametrize(
     ("mapping", "external", "seen", "text"),
     [
-        ("ENDPOINT_INDEPENDENT", "a", {"a": ("s", "t")}, "endpoint-independent, seen as 192.0.2.1:7 by 2 servers"),
+        (
+            "ENDPOINT_INDEPENDENT",
+            "a",
+            {"a": ("s", "t")},
+            "endpoint-independent (cone), seen as 192.0.2.1:7 by 2 servers",
+        ),
         ("UNSPECIFIED", "a", {"a": ("s",)}, "unknown, seen as 192.0.2.1:7 by one server"),
         (
             "UNSPECIFIED",
@@ -254,13 +259,14 @@ def test_suspect_peers_are_counted_beside_those_that_answer() -> None:
             "ADDRESS_DEPENDENT",
             None,
             {"a": ("s",), "b": ("t",)},
-            "address-dependent, seen differently: 192.0.2.8:3478 says 192.0.2.1:7; 192.0.2.9:3478 says 192.0.2.2:8",
+            "address-dependent (symmetric), seen differently: "
+            "192.0.2.8:3478 says 192.0.2.1:7; 192.0.2.9:3478 says 192.0.2.2:8",
         ),
         (
             "ENDPOINT_INDEPENDENT",
             "a",
             {"a": ("s", "t"), "b": ("t",)},
-            "endpoint-independent, seen as 192.0.2.1:7 by 2 servers, but 192.0.2.9:3478 says 192.0.2.2:8",
+            "endpoint-independent (cone), seen as 192.0.2.1:7 by 2 servers, but 192.0.2.9:3478 says 192.0.2.2:8",
         ),
     ],
 )

@@ -6,8 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-from wgmesh.cli.render import clean
-from wgmesh.cli.units import key_text, seconds
+from wgmesh.cli.units import clean, key_text, seconds
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
 

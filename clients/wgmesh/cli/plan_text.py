@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wgmesh.cli.render import clean, enum_word, section
-from wgmesh.cli.units import key_text
+from wgmesh.cli.render import section
+from wgmesh.cli.units import clean, enum_word, key_text
 from wgmesh.v1 import device_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
 

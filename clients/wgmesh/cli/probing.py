@@ -80,7 +80,7 @@ class ProbeSession:
             return MeshError(f"{cause}; it is in another mesh or is no wgmesh at all")
         if refused:
             cause = f"nothing listens at {where}"
-            return MeshError(f"{cause}; check that wgmesh runs there and that the port is its gossip port")
+            return MeshError(f"{cause}; check that wgmesh runs there and that the port is its exchange port")
         return MeshError(
             f"no answer from {where} within {timeout_s:g} s; the node is down or has another secret, a firewall or NAT"
             " is in the way, or it is an upstream node, which does not answer this question"

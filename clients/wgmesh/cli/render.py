@@ -7,14 +7,15 @@ Names and texts in a message come from other machines: control characters in the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
+from wgmesh.cli.nat_text import nat_text, nat_value, peer_mapping, with_upstream
 from wgmesh.cli.table import Column, Table
 from wgmesh.cli.units import (
     NONE,
     age,
     byte_count,
-    endpoint_text,
+    clean,
+    enum_word,
     key_text,
     milliseconds,
     optional_endpoint,
@@ -25,35 +26,14 @@ from wgmesh.cli.units import (
 )
 from wgmesh.runtime.node_report import RUNNING, ServiceReport
 from wgmesh.v1 import discovery_service_pb2 as discovery_pb2
-from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
 from wgmesh.v1 import peer_pb2
-
-
-class Enumeration(Protocol):
-    """What generated enums have in common."""
-
-    def Name(self, number: Any) -> str: ...
-    def values(self) -> list[Any]: ...
-
 
 HOSTNAME_WIDTH = 20  # upstream's column, also the longest name it shows
 REASON_LEAST = 16  # of a ban: its first words
 HOSTNAME_LEAST = 12  # enough to tell names apart, where the terminal is narrow
 ROUTES_LEAST = 18  # one network and the dots that say that there are more
 KEY_WIDTH = 16  # upstream's: enough to tell peers apart, and a prefix that `peers get` takes
-
-
-def clean(text: str) -> str:
-    """Replaces what could steer a terminal or break a line."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
-def enum_word(enumeration: Enumeration, number: int, prefix: str) -> str:
-    """MAPPING_ENDPOINT_INDEPENDENT becomes endpoint-independent; a number from a newer node stays a number."""
-    if number not in enumeration.values():
-        return str(number)
-    return enumeration.Name(number).removeprefix(prefix).lower().replace("_", "-")
 
 
 def section(title: str, lines: Sequence[str]) -> list[str]:
@@ -86,7 +66,7 @@ def peer_value(peer: node_pb2.PeerStatus) -> dict[str, object]:
         "handshake": rfc3339(seconds(peer, "handshake_time")),
         "rx_bytes": peer.rx_bytes,
         "tx_bytes": peer.tx_bytes,
-        "nat_type": peer.nat_type,
+        "nat_mapping": peer_mapping(peer),
         "introducer": peer.introducer,
         "native": peer.native,
         "proven_at": rfc3339(seconds(peer, "prove_time")),
@@ -166,7 +146,7 @@ def peer_text(peer: node_pb2.PeerStatus, now: float) -> str:
         "Handshake": NONE if handshake_at is None else f"{age(handshake_at, now)} ago",
         "Proven": f"{age(proven_at, now)} ago, by {clean(peer.proof)}" if proven_at is not None else "",
         "Transfer": f"{byte_count(peer.rx_bytes)} received, {byte_count(peer.tx_bytes)} sent",
-        "NAT": peer.nat_type,
+        "NAT": with_upstream(peer_mapping(peer)),
         "Introducer": "yes" if peer.introducer else "",
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
@@ -231,7 +211,7 @@ def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, ob
         "mesh_ipv6_prefix": status.mesh_ipv6_prefix,
         "mesh_fingerprint": status.mesh_fingerprint,
         "listen_port": status.listen_port,
-        "gossip_port": status.exchange_port,
+        "exchange_port": status.exchange_port,
         "mtu": status.mtu,
         "started": rfc3339(started_at),
         "uptime_seconds": None if started_at is None else max(0, int(now - started_at)),
@@ -241,7 +221,7 @@ def status_value(status: node_pb2.GetStatusResponse, now: float) -> dict[str, ob
             "total": status.total_peer_count,
             "dead": status.total_peer_count - status.active_peer_count,
         },
-        "nat": _nat_value(status.nat),
+        "nat": nat_value(status.nat),
         "layers": [_layer_value(layer) for layer in status.layers],
         "services": [_service_value(service) for service in status.services],
         "privileges_separated": status.privileges_separated,
@@ -269,13 +249,13 @@ def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
         "Mesh IPv6 Prefix": status.mesh_ipv6_prefix,
         "Mesh Fingerprint": status.mesh_fingerprint,
         "Listen Port": str(status.listen_port or NONE),
-        "Gossip Port": str(status.exchange_port or NONE),
+        "Exchange Port": str(status.exchange_port or NONE),
         "MTU": str(status.mtu or NONE),
         "Version": status.version,
         "Uptime": NONE if started_at is None else span(now - started_at),
         "Privileges": "separated" if status.privileges_separated else "not separated: all processes run as one user",
         "Peers": f"{status.active_peer_count} connected{suspect} of {status.total_peer_count} known",
-        "NAT": _nat_text(status.nat, now),
+        "NAT": nat_text(status.nat, now),
         "Advertised Routes": ", ".join(status.routable_networks),
     }
     parts = ["Mesh Status\n===========", *(f"{name}: {value}" for name, value in lines.items() if value)]
@@ -353,55 +333,13 @@ def _peer_row(peer: node_pb2.PeerStatus, now: float, wide: bool) -> tuple[str, .
     if not wide:
         return cells
     introducer = "yes" if peer.introducer else NONE
-    return (*cells, peer.mesh_ipv6 or NONE, peer.nat_type or NONE, introducer, ",".join(peer.routable_networks) or NONE)
-
-
-def _nat_value(nat: nat_pb2.NatReport) -> dict[str, object]:
-    return {
-        "enabled": nat.enabled,
-        "mapping": _mapping_word(nat),
-        "external_endpoint": optional_endpoint(nat, "external_endpoint"),
-        "from_wireguard_port": nat.from_wireguard_port,
-        "answered": rfc3339(seconds(nat, "answer_time")),
-        "detail": nat.detail,
-        "sightings": [
-            {
-                "endpoint": optional_endpoint(sighting, "endpoint"),
-                "servers": [endpoint_text(server) for server in sighting.servers],
-                "peers": sighting.peer_count,
-            }
-            for sighting in nat.sightings
-        ],
-    }
-
-
-def _nat_text(nat: nat_pb2.NatReport, now: float) -> str:
-    if not nat.enabled:
-        return "not looked at"
-    answered_at = seconds(nat, "answer_time")
-    if answered_at is None:
-        return f"no answer yet{f' ({clean(nat.detail)})' if nat.detail else ''}"
-    return f"{_mapping_word(nat)}, {_seen_text(nat)}, {age(answered_at, now)} ago"
-
-
-def _seen_text(nat: nat_pb2.NatReport) -> str:
-    """Where the outside sees this node, and who says so: a STUN server may lie."""
-    endpoint = optional_endpoint(nat, "external_endpoint")
-    witnesses = {optional_endpoint(each, "endpoint"): [*map(endpoint_text, each.servers)] for each in nat.sightings}
-    others = "; ".join(f"{', '.join(servers)} says {each}" for each, servers in witnesses.items() if each != endpoint)
-    if not endpoint and others:
-        divided = "seen differently" if nat.mapping == nat_pb2.MAPPING_ADDRESS_DEPENDENT else "STUN servers disagree"
-        return f"{divided}: {others}"
-    if not endpoint:
-        return "seen as an unknown address"
-    count = len(witnesses.get(endpoint, ()))
-    by = {0: "", 1: " by one server"}.get(count, f" by {count} servers")
-    return f"seen as {endpoint}{by}{f', but {others}' if others else ''}"
-
-
-def _mapping_word(nat: nat_pb2.NatReport) -> str:
-    word = enum_word(nat_pb2.Mapping, nat.mapping, "MAPPING_")
-    return "unknown" if word == "unspecified" else word
+    return (
+        *cells,
+        peer.mesh_ipv6 or NONE,
+        peer_mapping(peer) or NONE,
+        introducer,
+        ",".join(peer.routable_networks) or NONE,
+    )
 
 
 def _layer_value(layer: discovery_pb2.DiscoveryLayer) -> dict[str, object]:

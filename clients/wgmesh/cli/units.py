@@ -1,9 +1,10 @@
-"""Numbers, times and keys as people and scripts read them."""
+"""Numbers, times, keys and words as people and scripts read them."""
 
 from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -14,12 +15,31 @@ NONE = "-"  # what a column shows where there is no value
 _NANOSECONDS = 1_000_000_000
 
 
+class Enumeration(Protocol):
+    """What generated enums have in common."""
+
+    def Name(self, number: Any) -> str: ...
+    def values(self) -> list[Any]: ...
+
+
 def seconds(message: Message, field: str) -> float | None:
     """Unix seconds, or a span in seconds, of a timestamp or duration field; None if it is unset."""
     if not message.HasField(field):
         return None
     value: Timestamp | Duration = getattr(message, field)
     return value.seconds + value.nanos / _NANOSECONDS
+
+
+def clean(text: str) -> str:
+    """Replaces what could steer a terminal or break a line."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def enum_word(enumeration: Enumeration, number: int, prefix: str) -> str:
+    """MAPPING_ENDPOINT_INDEPENDENT becomes endpoint-independent; a number from a newer node stays a number."""
+    if number not in enumeration.values():
+        return str(number)
+    return enumeration.Name(number).removeprefix(prefix).lower().replace("_", "-")
 
 
 def key_text(raw: bytes) -> str:

@@ -99,8 +99,7 @@ def ban_peer(selector: str, reason: str, as_json: bool, **options: Any) -> None:
     PEER is its public key, a unique beginning of it, its host name or a mesh address; of a peer that is not known, its
     whole public key. The ban holds on this node only.
     """
-    from wgmesh.cli.render import clean
-    from wgmesh.cli.units import key_text
+    from wgmesh.cli.units import clean, key_text
 
     with node_of(options).connect() as connection:
         banned = connection.ban_peer(selector.removesuffix("..."), reason)

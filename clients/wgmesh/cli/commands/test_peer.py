@@ -17,7 +17,7 @@ NO_ANSWER_CAUSES = "The node is down or has another secret, or a firewall or NAT
 
 
 @click.command("test-peer", short_help="Ask an address whether a member of the mesh answers there.")
-@click.option("--peer", required=True, metavar="HOST[:PORT]", help="Address; without a port the mesh's gossip port.")
+@click.option("--peer", required=True, metavar="HOST[:PORT]", help="Address; without a port the mesh's exchange port.")
 @secret_options
 @node_options
 @json_option
