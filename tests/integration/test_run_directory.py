@@ -135,8 +135,11 @@ def test_without_its_run_directory_a_node_keeps_its_interface(base: Path) -> Non
 def test_the_name_is_free_as_soon_as_a_supervisor_was_killed(base: Path) -> None:
     with Supervised(base) as node:
         node.wait_until_ready()
-        holder = subprocess.Popen([*beside(node.pid), "sleep", "600"])  # keeps the namespace
+        keep = [*beside(node.pid), "sh", "-c", "echo inside; exec sleep 600"]
+        holder = subprocess.Popen(keep, stdout=subprocess.PIPE)  # keeps the namespace
         try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"inside\n"
             node.process.kill()
             node.exit_code()
             places = HostPlaces(base / "host-run", beside=tuple(beside(holder.pid)))
@@ -144,7 +147,7 @@ def test_the_name_is_free_as_soon_as_a_supervisor_was_killed(base: Path) -> None
                 assert set(again.wait_until_ready()) == SERVICES
         finally:
             holder.kill()
-            holder.wait()
+            holder.communicate()
 
 
 @pytest.mark.root
