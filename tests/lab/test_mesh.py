@@ -16,6 +16,7 @@ from support.promises import promised
 from support.waiting import PATIENCE_S
 from wgmesh.core.keys.keyschedule import derive
 from wgmesh.core.keys.secret import Secret
+from wgmesh.core.model import Endpoint
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.host import Host
 from wgmesh.demo.nodes import MeshNode, new_secret, wait_for_full_mesh
@@ -30,13 +31,14 @@ def test_two_nodes_ping_each_other_and_show_each_other(start_mesh: StartMesh) ->
     seen = the_peer(a)
     assert seen.hostname == "b"
     assert seen.path == "direct-lan"
-    assert seen.endpoint.host == str(b.host.ipv4)
+    assert seen.endpoint.host in (str(b.host.ipv4), str(b.host.ipv6))  # whichever they have met by first
     assert started_at - 1 < seen.handshake_time.ToSeconds() <= time.time()
     assert seen.round_trip_time.ToTimedelta().total_seconds() > 0
 
     status_b = b.wait_until_ready()
     by_wg = a.host.exec("wg", "show", "wg0", "endpoints")
-    assert f"{b.host.ipv4}:{status_b.listen_port}" in by_wg
+    assert seen.endpoint.port == status_b.listen_port
+    assert str(Endpoint.of(seen.endpoint.host, seen.endpoint.port)) in by_wg
     handshake = int(a.host.exec("wg", "show", "wg0", "latest-handshakes").split()[1])
     assert abs(handshake - seen.handshake_time.ToSeconds()) <= 130  # rekeyed in between at the most
 

@@ -33,7 +33,7 @@ def test_a_mesh_whose_members_meet_through_another_mesh_speaks_outside_it_unless
     b = MeshNode(hosts[1], inner_secret, "--mesh-subnet", "10.79.0.0/16", *flags)
     for node in (b, a):
         node.start()
-    assert the_peer(a).endpoint.host == (there if is_named else str(hosts[1].ipv4))
+    assert the_peer(a).endpoint.host in ({there} if is_named else own_addresses(hosts[1]))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,12 @@ def test_a_tunnel_that_comes_while_a_node_runs_is_left_alone(start_mesh: StartMe
     a.host.ip("link", "set", "plain0", "up")
     a.host.ip("link", "set", "plain1", "up")
     wait_for(lambda: announced_on(a) == {"eth0", "plain0"}, PATIENCE_S, "it has seen what came")
-    assert the_peer(a).endpoint.host == str(b.host.ipv4)
+    assert the_peer(a).endpoint.host in own_addresses(b.host)
+
+
+def own_addresses(host: Host) -> set[str]:
+    """Those on the LAN. By which of them two nodes meet first is chance on a busy machine."""
+    return {str(host.ipv4), str(host.ipv6)}
 
 
 def add_tunnel(host: Host) -> None:
