@@ -22,6 +22,7 @@ COMMANDS = (
     ["reload"],
     ["down"],
     ["ping", "alice", "--count", "1"],
+    ["netcheck"],
 )
 
 

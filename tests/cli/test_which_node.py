@@ -20,6 +20,7 @@ QUESTIONS = {
     ("plan",): (),
     ("down",): ("--wait", "0"),
     ("ping",): ("alice", "--count", "1"),
+    ("netcheck",): (),
     ("reload",): (),
     ("test-peer",): ("--peer", "192.0.2.7"),
     ("peers", "list"): (),

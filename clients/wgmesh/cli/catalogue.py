@@ -27,6 +27,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry("plan", "plan", LOOK, "Show what a running node would do to its device next, and why."),
     Entry("peers", "peers", LOOK, "List, count, find or ban peers."),
     Entry("ping", "ping", LOOK, "Ping a peer through the tunnel."),
+    Entry("netcheck", "netcheck", LOOK, "Check what the NAT does."),
     Entry("test-peer", "test_peer", LOOK, "Ask an address whether a member of the mesh answers there."),
     Entry("completion", "completion", TOOLS, "Print the completion script for bash, zsh or fish."),
     Entry("version", "version", TOOLS, "Print the version."),

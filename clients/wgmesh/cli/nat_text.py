@@ -7,7 +7,7 @@ from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
 
 _OF_UPSTREAM = {"cone": "endpoint-independent", "symmetric": "address-dependent"}
-_UPSTREAM = {mapping: word for word, mapping in _OF_UPSTREAM.items()}
+_UPSTREAM = {mapping: word for word, mapping in _OF_UPSTREAM.items()} | {"address-and-port-dependent": "symmetric"}
 UNKNOWN = "unknown"
 
 

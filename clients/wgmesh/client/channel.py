@@ -61,6 +61,16 @@ class ServiceClient:
         self.connected = True
         return response
 
+    async def _stream(
+        self, method: Callable[..., Any], request: object, convert: Callable[[Any], Value], timeout_s: float
+    ) -> AsyncIterator[Value]:
+        """Yields the values of a stream that ends. Raises the MeshError that the server raised; NotReady if none."""
+        try:
+            async for response in method(request, timeout=timeout_s):
+                yield convert(response)
+        except grpc.aio.AioRpcError as failure:
+            raise error_from_rpc(failure, self._name) from None
+
     async def _watch(
         self, method: Callable[..., Any], request: object, convert: Callable[[Any], Value]
     ) -> AsyncIterator[Value]:

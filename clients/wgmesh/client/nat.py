@@ -13,6 +13,7 @@ from wgmesh.core.model import PathsSnapshot, PublicKey
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1.nat_service_pb2_grpc import NatServiceStub
 
+CHECK_TIMEOUT_S = 8.0  # the check ends after five seconds, on a busy machine a little later
 PING_GRACE_S = 1.0  # the wait of the nat process ends first, so that its answer arrives instead of ours
 
 
@@ -32,3 +33,8 @@ class NatClient(ServiceClient):
         request = nat_pb2.PingPeerRequest(public_key=key.raw, address=address, timeout=duration(timeout_s))
         answer: nat_pb2.PingPeerResponse = await self._call(self._stub.PingPeer, request, timeout_s + PING_GRACE_S)
         return answer
+
+    def check_network(self) -> AsyncIterator[nat_pb2.NetworkFinding]:
+        """Yields the findings of one check. Raises NotSupported, NotReady, Busy."""
+        request = nat_pb2.CheckNetworkRequest()
+        return self._stream(self._stub.CheckNetwork, request, lambda response: response.finding, CHECK_TIMEOUT_S)

@@ -17,12 +17,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from wgmesh.client.errors import error_from_rpc
 from wgmesh.v1 import endpoint_pb2
+from wgmesh.v1 import nat_service_pb2 as nat_pb2
 from wgmesh.v1 import node_service_pb2 as node_pb2
 from wgmesh.v1.node_service_pb2_grpc import NodeServiceStub
 
 Response = TypeVar("Response")
 
 DEFAULT_TIMEOUT_S = 5.0  # a local call takes milliseconds; five seconds means that the node is stuck
+CHECK_S = 10.0  # the node's own limit ends first, so that its reason arrives instead of ours
 PROBE_GRACE_S = 2.0  # the node's own wait ends first, so that its reason arrives instead of ours
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # 1,000 peers with 16 candidates each stay below 2 MB
 
@@ -82,6 +84,14 @@ class NodeClient:
         """Makes the node ask a peer through the tunnel. Takes what get_peer takes. Raises PeerNotFound, NotReady."""
         request = node_pb2.NodeServicePingPeerRequest(selector=selector, timeout=_duration(timeout_s))
         return self._call(self._stub.PingPeer, request, timeout_s + PROBE_GRACE_S)
+
+    def check_network(self) -> Iterator[nat_pb2.NetworkFinding]:
+        """Makes the node check its network, and yields what it finds. Raises NotSupported, NotReady, Busy."""
+        try:
+            for response in self._stub.CheckNetwork(node_pb2.NodeServiceCheckNetworkRequest(), timeout=CHECK_S):
+                yield response.finding
+        except grpc.RpcError as failure:
+            raise _mesh_error(failure) from None
 
     def stop(self) -> int:
         """Asks the node to stop, which goes on after the answer. Returns the pid of the process that ends last."""

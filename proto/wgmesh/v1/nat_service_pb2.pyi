@@ -311,3 +311,134 @@ class PingPeerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PingPeerResponse: _TypeAlias = PingPeerResponse  # noqa: Y015
+
+@_typing.final
+class NetworkEvidence(_message.Message):
+    """What one question of a network check came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVER_FIELD_NUMBER: _builtins.int
+    LOCAL_PORT_FIELD_NUMBER: _builtins.int
+    SEEN_ENDPOINT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    ANSWER_TIME_FIELD_NUMBER: _builtins.int
+    local_port: _builtins.int
+    """The local port that it was asked from, 0 if that does not matter."""
+    note: _builtins.str
+    """A clause on what came of it where there is more to say, empty otherwise."""
+    @_builtins.property
+    def server(self) -> _endpoint_pb2.Endpoint:
+        """The server that was asked; unset if none was."""
+
+    @_builtins.property
+    def seen_endpoint(self) -> _endpoint_pb2.Endpoint:
+        """Where the server saw the question come from; unset if nothing usable came back."""
+
+    @_builtins.property
+    def answer_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was answered; unset if it was not."""
+
+    def __init__(
+        self,
+        *,
+        server: _endpoint_pb2.Endpoint | None = ...,
+        local_port: _builtins.int = ...,
+        seen_endpoint: _endpoint_pb2.Endpoint | None = ...,
+        note: _builtins.str = ...,
+        answer_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "seen_endpoint", b"seen_endpoint", "server", b"server"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "local_port", b"local_port", "note", b"note", "seen_endpoint", b"seen_endpoint", "server", b"server"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NetworkEvidence: _TypeAlias = NetworkEvidence  # noqa: Y015
+
+@_typing.final
+class NetworkFinding(_message.Message):
+    """One thing that a network check found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    PORT_STEP_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ENDPOINT_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """A stable word for what it is about: udp, mapping, ports, filtering, hairpin or ipv6."""
+    value: _builtins.str
+    """A stable word, in kebab-case; `unknown` if the evidence decides nothing."""
+    detail: _builtins.str
+    """A clause on what is not certain and why, empty if nothing is."""
+    port_step: _builtins.int
+    """From one new external port to the next, of sequential ports; 0 otherwise."""
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkEvidence]:
+        """What it stands on."""
+
+    @_builtins.property
+    def external_endpoint(self) -> _endpoint_pb2.Endpoint:
+        """The external endpoint of the WireGuard port, of the mapping; unset if none can be believed."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        value: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        evidence: _abc.Iterable[Global___NetworkEvidence] | None = ...,
+        port_step: _builtins.int = ...,
+        external_endpoint: _endpoint_pb2.Endpoint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["external_endpoint", b"external_endpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "evidence", b"evidence", "external_endpoint", b"external_endpoint", "port_step", b"port_step", "subject", b"subject", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NetworkFinding: _TypeAlias = NetworkFinding  # noqa: Y015
+
+@_typing.final
+class CheckNetworkRequest(_message.Message):
+    """Asks for a check of the network."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckNetworkRequest: _TypeAlias = CheckNetworkRequest  # noqa: Y015
+
+@_typing.final
+class CheckNetworkResponse(_message.Message):
+    """The next finding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def finding(self) -> Global___NetworkFinding:
+        """The finding."""
+
+    def __init__(
+        self,
+        *,
+        finding: Global___NetworkFinding | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckNetworkResponse: _TypeAlias = CheckNetworkResponse  # noqa: Y015

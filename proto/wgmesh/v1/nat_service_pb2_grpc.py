@@ -45,6 +45,11 @@ class NatServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_nat__service__pb2.PingPeerRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.PingPeerResponse.FromString,
                 _registered_method=True)
+        self.CheckNetwork = channel.unary_stream(
+                '/wgmesh.v1.NatService/CheckNetwork',
+                request_serializer=wgmesh_dot_v1_dot_nat__service__pb2.CheckNetworkRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.CheckNetworkResponse.FromString,
+                _registered_method=True)
 
 
 class NatServiceServicer:
@@ -65,6 +70,13 @@ class NatServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckNetwork(self, request, context):
+        """Asks STUN servers what the NAT does. Streams each finding as soon as it is certain; takes five seconds at most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NatServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_NatServiceServicer_to_server(servicer, server):
                     servicer.PingPeer,
                     request_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.PingPeerRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_nat__service__pb2.PingPeerResponse.SerializeToString,
+            ),
+            'CheckNetwork': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckNetwork,
+                    request_deserializer=wgmesh_dot_v1_dot_nat__service__pb2.CheckNetworkRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_nat__service__pb2.CheckNetworkResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class NatService:
             '/wgmesh.v1.NatService/PingPeer',
             wgmesh_dot_v1_dot_nat__service__pb2.PingPeerRequest.SerializeToString,
             wgmesh_dot_v1_dot_nat__service__pb2.PingPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckNetwork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wgmesh.v1.NatService/CheckNetwork',
+            wgmesh_dot_v1_dot_nat__service__pb2.CheckNetworkRequest.SerializeToString,
+            wgmesh_dot_v1_dot_nat__service__pb2.CheckNetworkResponse.FromString,
             options,
             channel_credentials,
             insecure,

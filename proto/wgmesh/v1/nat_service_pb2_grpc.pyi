@@ -37,6 +37,8 @@ class NatServiceStub:
     """Streams the state of the paths: a whole snapshot first and after each change."""
     PingPeer: _grpc.UnaryUnaryMultiCallable[_nat_service_pb2.PingPeerRequest, _nat_service_pb2.PingPeerResponse]
     """Asks one peer through the tunnel and waits for its answer."""
+    CheckNetwork: _grpc.UnaryStreamMultiCallable[_nat_service_pb2.CheckNetworkRequest, _nat_service_pb2.CheckNetworkResponse]
+    """Asks STUN servers what the NAT does. Streams each finding as soon as it is certain; takes five seconds at most."""
 
 @_typing.type_check_only
 class NatServiceAsyncStub(NatServiceStub):
@@ -47,6 +49,8 @@ class NatServiceAsyncStub(NatServiceStub):
     """Streams the state of the paths: a whole snapshot first and after each change."""
     PingPeer: _aio.UnaryUnaryMultiCallable[_nat_service_pb2.PingPeerRequest, _nat_service_pb2.PingPeerResponse]  # type: ignore[assignment]
     """Asks one peer through the tunnel and waits for its answer."""
+    CheckNetwork: _aio.UnaryStreamMultiCallable[_nat_service_pb2.CheckNetworkRequest, _nat_service_pb2.CheckNetworkResponse]  # type: ignore[assignment]
+    """Asks STUN servers what the NAT does. Streams each finding as soon as it is certain; takes five seconds at most."""
 
 class NatServiceServicer(metaclass=_abc_1.ABCMeta):
     """Learns how this node and its peers can be reached."""
@@ -66,5 +70,13 @@ class NatServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nat_service_pb2.PingPeerResponse, _abc.Awaitable[_nat_service_pb2.PingPeerResponse]]:
         """Asks one peer through the tunnel and waits for its answer."""
+
+    @_abc_1.abstractmethod
+    def CheckNetwork(
+        self,
+        request: _nat_service_pb2.CheckNetworkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_nat_service_pb2.CheckNetworkResponse], _abc.AsyncIterator[_nat_service_pb2.CheckNetworkResponse]]:
+        """Asks STUN servers what the NAT does. Streams each finding as soon as it is certain; takes five seconds at most."""
 
 def add_NatServiceServicer_to_server(servicer: NatServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -807,6 +807,47 @@ class NodeServicePingPeerResponse(_message.Message):
 Global___NodeServicePingPeerResponse: _TypeAlias = NodeServicePingPeerResponse  # noqa: Y015
 
 @_typing.final
+class NodeServiceCheckNetworkRequest(_message.Message):
+    """Asks for a check of the network."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServiceCheckNetworkRequest: _TypeAlias = NodeServiceCheckNetworkRequest  # noqa: Y015
+
+@_typing.final
+class NodeServiceCheckNetworkResponse(_message.Message):
+    """The next finding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def finding(self) -> _nat_service_pb2.NetworkFinding:
+        """What the nat service found."""
+
+    def __init__(
+        self,
+        *,
+        finding: _nat_service_pb2.NetworkFinding | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeServiceCheckNetworkResponse: _TypeAlias = NodeServiceCheckNetworkResponse  # noqa: Y015
+
+@_typing.final
 class StopRequest(_message.Message):
     """Asks to stop."""
 

@@ -70,6 +70,11 @@ class NodeServiceStub:
                 request_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerRequest.SerializeToString,
                 response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerResponse.FromString,
                 _registered_method=True)
+        self.CheckNetwork = channel.unary_stream(
+                '/wgmesh.v1.NodeService/CheckNetwork',
+                request_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceCheckNetworkRequest.SerializeToString,
+                response_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceCheckNetworkResponse.FromString,
+                _registered_method=True)
         self.Stop = channel.unary_unary(
                 '/wgmesh.v1.NodeService/Stop',
                 request_serializer=wgmesh_dot_v1_dot_node__service__pb2.StopRequest.SerializeToString,
@@ -150,6 +155,13 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckNetwork(self, request, context):
+        """Asks STUN servers what the NAT does. Streams each finding as soon as it is certain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Stop(self, request, context):
         """Stops this node in order. It answers before it stops.
         """
@@ -222,6 +234,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.PingPeer,
                     request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerRequest.FromString,
                     response_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerResponse.SerializeToString,
+            ),
+            'CheckNetwork': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckNetwork,
+                    request_deserializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceCheckNetworkRequest.FromString,
+                    response_serializer=wgmesh_dot_v1_dot_node__service__pb2.NodeServiceCheckNetworkResponse.SerializeToString,
             ),
             'Stop': grpc.unary_unary_rpc_method_handler(
                     servicer.Stop,
@@ -439,6 +456,33 @@ class NodeService:
             '/wgmesh.v1.NodeService/PingPeer',
             wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerRequest.SerializeToString,
             wgmesh_dot_v1_dot_node__service__pb2.NodeServicePingPeerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckNetwork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wgmesh.v1.NodeService/CheckNetwork',
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServiceCheckNetworkRequest.SerializeToString,
+            wgmesh_dot_v1_dot_node__service__pb2.NodeServiceCheckNetworkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ class NodeServiceStub:
     """Asks one address whether a member of this mesh answers there."""
     PingPeer: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.NodeServicePingPeerRequest, _node_service_pb2.NodeServicePingPeerResponse]
     """Asks one peer through the tunnel and waits for its answer."""
+    CheckNetwork: _grpc.UnaryStreamMultiCallable[_node_service_pb2.NodeServiceCheckNetworkRequest, _node_service_pb2.NodeServiceCheckNetworkResponse]
+    """Asks STUN servers what the NAT does. Streams each finding as soon as it is certain."""
     Stop: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.StopRequest, _node_service_pb2.StopResponse]
     """Stops this node in order. It answers before it stops."""
     Reload: _grpc.UnaryUnaryMultiCallable[_node_service_pb2.ReloadRequest, _node_service_pb2.ReloadResponse]
@@ -77,6 +79,8 @@ class NodeServiceAsyncStub(NodeServiceStub):
     """Asks one address whether a member of this mesh answers there."""
     PingPeer: _aio.UnaryUnaryMultiCallable[_node_service_pb2.NodeServicePingPeerRequest, _node_service_pb2.NodeServicePingPeerResponse]  # type: ignore[assignment]
     """Asks one peer through the tunnel and waits for its answer."""
+    CheckNetwork: _aio.UnaryStreamMultiCallable[_node_service_pb2.NodeServiceCheckNetworkRequest, _node_service_pb2.NodeServiceCheckNetworkResponse]  # type: ignore[assignment]
+    """Asks STUN servers what the NAT does. Streams each finding as soon as it is certain."""
     Stop: _aio.UnaryUnaryMultiCallable[_node_service_pb2.StopRequest, _node_service_pb2.StopResponse]  # type: ignore[assignment]
     """Stops this node in order. It answers before it stops."""
     Reload: _aio.UnaryUnaryMultiCallable[_node_service_pb2.ReloadRequest, _node_service_pb2.ReloadResponse]  # type: ignore[assignment]
@@ -146,6 +150,14 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_service_pb2.NodeServicePingPeerResponse, _abc.Awaitable[_node_service_pb2.NodeServicePingPeerResponse]]:
         """Asks one peer through the tunnel and waits for its answer."""
+
+    @_abc_1.abstractmethod
+    def CheckNetwork(
+        self,
+        request: _node_service_pb2.NodeServiceCheckNetworkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_node_service_pb2.NodeServiceCheckNetworkResponse], _abc.AsyncIterator[_node_service_pb2.NodeServiceCheckNetworkResponse]]:
+        """Asks STUN servers what the NAT does. Streams each finding as soon as it is certain."""
 
     @_abc_1.abstractmethod
     def Stop(

@@ -10,6 +10,7 @@ from wgmesh.client.discovery import DiscoveryClient
 from wgmesh.core.model import Endpoint, Mapping, NatReport, PathsSnapshot, PeersSnapshot, PublicKey
 from wgmesh.core.steady import Steady
 from wgmesh.nat.io.instruments import PathInstruments, rtt_histogram
+from wgmesh.nat.io.network_checks import NetworkChecks
 from wgmesh.nat.io.peer_pings import PeerPings, PingOutcome
 from wgmesh.nat.io.probe_client import ProbeClient
 from wgmesh.nat.io.probe_server import ProbeServer
@@ -33,7 +34,7 @@ Verdict = tuple[Mapping, Endpoint | None]
 async def main(shell: Shell, settings: NatSettings) -> None:
     """Serves until asked to stop."""
     reach = Reach(shell, settings)
-    servicer = NatServicer(reach.snapshots, reach.ping)
+    servicer = NatServicer(reach.snapshots, reach.ping, reach.checks.run)
     async with (
         shell.serve(lambda server: add_NatServiceServicer_to_server(servicer, server), [SERVICE_NAME]),
         DiscoveryClient(shell.settings.socket_path("discovery"), telemetry.client_interceptors()) as discovery,
@@ -72,6 +73,7 @@ class Reach:
         )
         self._pings = PeerPings(interface, settings.probe_port)
         self._stun = StunSession(settings.stun_servers, self._on_report, ipv6=settings.ipv6) if settings.stun else None
+        self.checks = NetworkChecks(self._stun, ipv6=settings.ipv6)
 
     async def run(self, discovery: DiscoveryClient) -> None:
         """Runs until cancelled."""

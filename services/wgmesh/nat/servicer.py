@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 import grpc.aio
 from wgmesh.convert.nat import paths_snapshot_to_proto
-from wgmesh.convert.scalar import duration, public_key, seconds
+from wgmesh.convert.scalar import duration, endpoint_to_proto, public_key, seconds, timestamp
 from wgmesh.core.model import PathsSnapshot, PublicKey
+from wgmesh.nat.check.findings import Evidence, Finding
 from wgmesh.nat.io.peer_pings import PingOutcome, Way
 from wgmesh.runtime.snapshots import SnapshotCell
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
@@ -24,13 +26,17 @@ SERVICE_NAME = "wgmesh.v1.NatService"
 
 
 class NatServicer(NatServiceServicer):
-    """Serves the latest snapshot of paths and NAT report, and pings on demand."""
+    """Serves the latest snapshot of paths and NAT report; pings and checks the network on demand."""
 
     def __init__(
-        self, snapshots: SnapshotCell[PathsSnapshot], ping: Callable[[PublicKey, str, float], Awaitable[PingOutcome]]
+        self,
+        snapshots: SnapshotCell[PathsSnapshot],
+        ping: Callable[[PublicKey, str, float], Awaitable[PingOutcome]],
+        check: Callable[[], AsyncGenerator[Finding, None]],
     ) -> None:
         self._snapshots = snapshots
         self._ping = ping
+        self._check = check
 
     async def WatchPaths(
         self, request: nat_pb2.WatchPathsRequest, context: Context
@@ -44,3 +50,31 @@ class NatServicer(NatServiceServicer):
         return nat_pb2.PingPeerResponse(
             address=str(outcome.address), round_trip_time=duration(outcome.rtt_s), way=_WAYS[outcome.way]
         )
+
+    async def CheckNetwork(
+        self, request: nat_pb2.CheckNetworkRequest, context: Context
+    ) -> AsyncIterator[nat_pb2.CheckNetworkResponse]:
+        async with aclosing(self._check()) as findings:
+            async for finding in findings:
+                yield nat_pb2.CheckNetworkResponse(finding=_finding_to_proto(finding))
+
+
+def _finding_to_proto(finding: Finding) -> nat_pb2.NetworkFinding:
+    return nat_pb2.NetworkFinding(
+        subject=finding.subject.value,
+        value=finding.value,
+        detail=finding.detail,
+        evidence=[_evidence_to_proto(each) for each in finding.evidence],
+        port_step=finding.port_step or 0,
+        external_endpoint=endpoint_to_proto(finding.external),
+    )
+
+
+def _evidence_to_proto(evidence: Evidence) -> nat_pb2.NetworkEvidence:
+    return nat_pb2.NetworkEvidence(
+        server=endpoint_to_proto(evidence.server),
+        local_port=evidence.local_port,
+        seen_endpoint=endpoint_to_proto(evidence.seen),
+        note=evidence.note,
+        answer_time=timestamp(evidence.at),
+    )

@@ -124,6 +124,12 @@ class NodeServicer(NodeServiceServicer):
         ping = await self._nat.ping_peer(PublicKey(peer.public_key), address, timeout_s)
         return node_pb2.NodeServicePingPeerResponse(public_key=peer.public_key, hostname=peer.hostname, ping=ping)
 
+    async def CheckNetwork(
+        self, request: node_pb2.NodeServiceCheckNetworkRequest, context: Context
+    ) -> AsyncIterator[node_pb2.NodeServiceCheckNetworkResponse]:
+        async for finding in self._nat.check_network():
+            yield _for_clients(node_pb2.NodeServiceCheckNetworkResponse(finding=finding))
+
     async def Stop(self, request: node_pb2.StopRequest, context: Context) -> node_pb2.StopResponse:
         return node_pb2.StopResponse(pid=self._stop())
 

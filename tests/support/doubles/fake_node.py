@@ -180,6 +180,10 @@ class FakeNode(NodeServiceServicer):
     """What comes of each ping, None for no answer; when none is left, each takes a millisecond."""
     out_of_round_trips: MeshError | None = None
     """What a ping raises when none is left, instead."""
+    findings: Sequence[nat_service_pb2.NetworkFinding] = (
+        nat_service_pb2.NetworkFinding(subject="udp", value="answered"),
+    )
+    """What a check of the network finds."""
     stopping: Callable[[], int] = os.getpid
     """Called when it is asked to stop; returns the pid that it tells."""
 
@@ -241,6 +245,13 @@ class FakeNode(NodeServiceServicer):
         if rtt_s is not None:
             ping.round_trip_time.FromMicroseconds(round(rtt_s * 1e6))
         return node_pb2.NodeServicePingPeerResponse(public_key=peer.public_key, hostname=peer.hostname, ping=ping)
+
+    def CheckNetwork(
+        self, request: node_pb2.NodeServiceCheckNetworkRequest, context: Any
+    ) -> Iterator[node_pb2.NodeServiceCheckNetworkResponse]:
+        self._fail_if_asked(context)
+        for finding in self.findings:
+            yield node_pb2.NodeServiceCheckNetworkResponse(finding=finding)
 
     def Stop(self, request: node_pb2.StopRequest, context: Any) -> node_pb2.StopResponse:
         self._fail_if_asked(context)

@@ -1,4 +1,4 @@
-"""The STUN codec: RFC 8489, with the address attributes of RFC 5780.
+"""The STUN codec: RFC 8489, with the attributes of RFC 5780.
 
 A message is a header and a list of attributes; each attribute that is understood has one row in `CODECS`. Attributes
 that are not understood, or whose value is not what their type demands, are passed over: a server that says one odd
@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint
@@ -42,12 +42,21 @@ class AttributeType(IntEnum):
     """The attributes that are understood."""
 
     MAPPED_ADDRESS = 0x0001
+    CHANGE_REQUEST = 0x0003
     ERROR_CODE = 0x0009
     XOR_MAPPED_ADDRESS = 0x0020
     SOFTWARE = 0x8022
     FINGERPRINT = 0x8028
     RESPONSE_ORIGIN = 0x802B
     OTHER_ADDRESS = 0x802C
+
+
+class Change(IntFlag):
+    """From where else the answer is wanted: the flags of CHANGE-REQUEST (RFC 5780, section 7.2)."""
+
+    NOTHING = 0
+    PORT = 0x02
+    ADDRESS = 0x04
 
 
 Value = Endpoint | str | int
@@ -82,9 +91,10 @@ class Message:
         return self.endpoint(AttributeType.XOR_MAPPED_ADDRESS) or self.endpoint(AttributeType.MAPPED_ADDRESS)
 
 
-def request(transaction_id: bytes) -> bytes:
-    """Returns a Binding request without attributes (20 bytes)."""
-    return encode(Message(MessageType.BINDING_REQUEST, transaction_id))
+def request(transaction_id: bytes, change: Change = Change.NOTHING) -> bytes:
+    """Returns a Binding request: 20 bytes, or 28 with a CHANGE-REQUEST."""
+    wanted = (Attribute(AttributeType.CHANGE_REQUEST, int(change)),) if change else ()
+    return encode(Message(MessageType.BINDING_REQUEST, transaction_id, wanted))
 
 
 def encode(message: Message, *, fingerprint: bool = False) -> bytes:
@@ -230,6 +240,7 @@ class Codec:
 
 CODECS: dict[AttributeType, Codec] = {
     AttributeType.MAPPED_ADDRESS: Codec(_encode_address, _decode_address),
+    AttributeType.CHANGE_REQUEST: Codec(_encode_number, _decode_number),
     AttributeType.ERROR_CODE: Codec(_encode_error_code, _decode_error_code),
     AttributeType.XOR_MAPPED_ADDRESS: Codec(_encode_xor_address, _decode_xor_address),
     AttributeType.SOFTWARE: Codec(_encode_text, _decode_text),

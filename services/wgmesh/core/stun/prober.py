@@ -88,7 +88,7 @@ class Prober:
             return
         server.transaction = None
         try:
-            mapped = _usable_address(message, source.host)
+            mapped = usable_address(message, source.host)
         except MalformedMessage as error:
             self._fell_silent(server)
             self._events.append(AnswerRefused(source, str(error)))
@@ -175,20 +175,27 @@ def channel_of(server: Endpoint) -> str:
     return f"ipv{server.host.version}"
 
 
-def _usable_address(message: stun.Message, server: IPAddress) -> Endpoint:
-    """Returns where the server saw us. Raises MalformedMessage with the reason why its answer cannot be used.
+def usable_address(message: stun.Message, server: IPAddress) -> Endpoint:
+    """Returns where the server saw us. Raises MalformedMessage with the reason why its answer cannot be used."""
+    if message.type is not stun.MessageType.BINDING_SUCCESS:
+        raise MalformedMessage("it answered with an error")
+    if message.mapped is None:
+        raise MalformedMessage("its answer holds no address")
+    why = why_unbelievable(message.mapped.host, server)
+    if why:
+        raise MalformedMessage(f"it claims to see us at {message.mapped.host}, which is {why}")
+    return message.mapped
+
+
+def why_unbelievable(host: IPAddress, server: IPAddress) -> str:
+    """Returns why a server cannot have met that host, as the end of a sentence; empty if it can.
 
     A public server is reached over the public Internet, so what it saw is a public address: a private or reserved one
     comes from a lying server or from a gateway that rewrites addresses inside datagrams, and announcing it would send
     peers to a stranger on their own LAN. A private server (a company's own, a lab) rightly sees private addresses.
     """
-    if message.type is not stun.MessageType.BINDING_SUCCESS:
-        raise MalformedMessage("it answered with an error")
-    if message.mapped is None:
-        raise MalformedMessage("its answer holds no address")
-    host = message.mapped.host
     if host.version != server.version:
-        raise MalformedMessage(f"it claims to see us at {host}, which is not of the family that it was asked by")
+        return "not of the family that it was asked by"
     if (
         host.is_unspecified
         or host.is_multicast
@@ -196,7 +203,5 @@ def _usable_address(message: stun.Message, server: IPAddress) -> Endpoint:
         or (host.is_link_local and not server.is_link_local)
         or (host.is_loopback and not server.is_loopback)
     ):
-        raise MalformedMessage(f"it claims to see us at {host}, which is no address of a host")
-    if server.is_global and not host.is_global:
-        raise MalformedMessage(f"it claims to see us at {host}, which is not a public address")
-    return message.mapped
+        return "no address of a host"
+    return "not a public address" if server.is_global and not host.is_global else ""

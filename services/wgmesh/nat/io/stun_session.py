@@ -79,6 +79,27 @@ class StunSession:
             if self._driver is not None:
                 self._report()
 
+    @property
+    def wireguard_port(self) -> int:
+        """The port that is asked for, 0 while there is none."""
+        return self._wireguard_port
+
+    @property
+    def seen_by_peers(self) -> tuple[Endpoint, ...]:
+        return self._seen_by_peers
+
+    def addresses(self, version: int) -> list[Endpoint]:
+        """Where the servers are by that version of IP: the first address of each, in the order of their names."""
+        named = [self._names.found.get(name, []) for name in self._servers_named.values()]
+        fitting = [[found for found in each if found.host.version == version][:1] for each in named]
+        return list(dict.fromkeys(endpoint for each in fitting for endpoint in each))
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """The servers of which no address is known."""
+        lost = [server for server, name in self._servers_named.items() if not self._names.found.get(name)]
+        return tuple(sorted({*self._unusable, *lost}))
+
     async def run(self) -> None:
         """Follows names and routes until cancelled; then closes the sockets."""
         self._publish(NatReport(enabled=True))
@@ -133,12 +154,12 @@ class StunSession:
             self._servers = servers
             self._table.retain(servers)
             self._prober.set_servers(servers, self._driver.now())
-            self._asked_from = _sources(servers)
+            self._asked_from = local_addresses(servers)
 
     async def _follow_route(self) -> None:
         while True:
             await asyncio.sleep(ROUTE_CHECK_S)
-            sources = _sources(self._servers)
+            sources = local_addresses(self._servers)
             if sources != self._asked_from and self._driver is not None:
                 self._asked_from = sources
                 self._prober.ask_all(self._driver.now())
@@ -150,7 +171,7 @@ class StunSession:
         self._report()
 
     def _report(self) -> None:
-        sources = _sources(self._servers)
+        sources = local_addresses(self._servers)
         self._publish(self._table.report(Vantage(sources, self._asking_port, self._wireguard_port)))
 
     def _close(self) -> None:
@@ -163,7 +184,7 @@ def _is_raw(sockets: dict[str, socket.socket]) -> bool:
     return all(each.type == socket.SOCK_RAW for each in sockets.values())
 
 
-def _sources(servers: Sequence[Endpoint]) -> frozenset[IPAddress]:
+def local_addresses(servers: Sequence[Endpoint]) -> frozenset[IPAddress]:
     """Returns the local addresses from which the servers are reached; servers without a route add none."""
     found = set()
     for server in servers:
