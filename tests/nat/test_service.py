@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from support.doubles.fake_discovery import fake_discovery
-from support.doubles.stun_responder import responding
+from support.doubles.stun_responder import honest, responding, responding_elsewhere
 from support.probe_endpoints import KEY, OWN, SERVER, free_port, serving
 from support.waiting import PATIENCE_S, until
 from wgmesh.client.nat import NatClient
+from wgmesh.core.errors import Busy, NotReady, NotSupported
 from wgmesh.core.model import Endpoint, Mapping, PathsSnapshot, Peer, PeersSnapshot, PublicKey, SelfDescription
+from wgmesh.core.stun import codec as stun
 from wgmesh.nat.__main__ import main
 from wgmesh.nat.settings import NatSettings
 from wgmesh.runtime.callers import socket_path
@@ -88,6 +91,75 @@ async def test_with_stun_off_nothing_is_sent_and_the_report_says_that_it_is_off(
 
     assert not snapshot.report.enabled
     assert asked == []
+
+
+async def test_a_check_asks_the_servers_and_tells_its_findings_one_by_one(tmp_path: Path) -> None:
+    """On loopback there is no NAT: the servers see the very port, and whatever they send comes in."""
+    async with (
+        responding_elsewhere(("127.0.0.2", 34781), ("127.0.0.3", 34782)),
+        responding_elsewhere(("127.0.0.4", 34781), ("127.0.0.5", 34782)),
+    ):
+        settings = NatSettings(free_port(), stun_servers=("127.0.0.2:34781", "127.0.0.4:34781"), ipv6=False)
+        async with running(tmp_path, settings) as (peers, nat):
+            peers.publish(PeersSnapshot(1, (), description=OWN_DESCRIPTION))
+            await first(nat, lambda snapshot: snapshot.report.external_endpoint is not None)
+
+            found = {finding.subject: finding async for finding in nat.check_network()}
+
+    values = {subject: finding.value for subject, finding in found.items()}
+    assert values == {
+        "udp": "answered",
+        "mapping": "none",
+        "ports": "preserving",
+        "filtering": "endpoint-independent",
+        "hairpin": "not-needed",
+        "ipv6": "no-address",
+    }
+    assert found["mapping"].external_endpoint.port == WIREGUARD_PORT
+    assert all(evidence.HasField("answer_time") for evidence in found["ports"].evidence)
+
+
+async def test_a_second_check_at_one_time_is_refused_and_the_first_one_may_be_left(tmp_path: Path) -> None:
+    def only_wireguards_port(request: stun.Message, source: Endpoint) -> bytes | None:
+        return honest(request, source) if source.port == WIREGUARD_PORT else None  # so the second stage takes its time
+
+    async with responding([("127.0.0.1", 0)], only_wireguards_port) as servers:
+        settings = NatSettings(free_port(), stun_servers=(str(servers[0]),), ipv6=False)
+        async with running(tmp_path, settings) as (peers, nat):
+            peers.publish(PeersSnapshot(1, (), description=OWN_DESCRIPTION))
+            await first(nat, lambda snapshot: snapshot.report.external_endpoint is not None)
+            one = nat.check_network()
+            assert (await anext(one)).subject == "udp"
+            with pytest.raises(Busy):
+                await drained(nat)
+            await one.aclose()
+
+            async def is_free() -> bool:
+                try:
+                    return bool(await drained(nat))
+                except Busy:
+                    return False
+
+            async with asyncio.timeout(PATIENCE_S):
+                while not await is_free():
+                    await asyncio.sleep(0.01)
+
+
+async def test_before_there_is_a_port_a_check_is_not_ready(tmp_path: Path) -> None:
+    async with running(tmp_path, NatSettings(free_port(), ipv6=False, stun_servers=("127.0.0.1:9",))) as (_, nat):
+        with pytest.raises(NotReady, match="no WireGuard port yet"):
+            await drained(nat)
+
+
+async def test_with_stun_off_a_check_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, NatSettings(free_port(), stun=False, ipv6=False)) as (peers, nat):
+        peers.publish(PeersSnapshot(1, (), description=OWN_DESCRIPTION))
+        with pytest.raises(NotSupported, match="--no-stun"):
+            await drained(nat)
+
+
+async def drained(nat: NatClient) -> dict[str, str]:
+    return {finding.subject: finding.value async for finding in nat.check_network()}
 
 
 def is_listened_on(port: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -63,7 +63,7 @@ class ServiceClient:
 
     async def _stream(
         self, method: Callable[..., Any], request: object, convert: Callable[[Any], Value], timeout_s: float
-    ) -> AsyncIterator[Value]:
+    ) -> AsyncGenerator[Value, None]:
         """Yields the values of a stream that ends. Raises the MeshError that the server raised; NotReady if none."""
         try:
             async for response in method(request, timeout=timeout_s):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 
 import grpc.aio
@@ -34,7 +34,7 @@ class NatClient(ServiceClient):
         answer: nat_pb2.PingPeerResponse = await self._call(self._stub.PingPeer, request, timeout_s + PING_GRACE_S)
         return answer
 
-    def check_network(self) -> AsyncIterator[nat_pb2.NetworkFinding]:
+    def check_network(self) -> AsyncGenerator[nat_pb2.NetworkFinding, None]:
         """Yields the findings of one check. Raises NotSupported, NotReady, Busy."""
         request = nat_pb2.CheckNetworkRequest()
         return self._stream(self._stub.CheckNetwork, request, lambda response: response.finding, CHECK_TIMEOUT_S)

@@ -27,6 +27,58 @@ def honest(request: stun.Message, source: Endpoint) -> bytes | None:
     return stun.encode(message, fingerprint=True)
 
 
+@asynccontextmanager
+async def responding_elsewhere(first: tuple[str, int], second: tuple[str, int]) -> AsyncIterator[None]:
+    """Serves as RFC 5780 says: on both addresses with both ports, and answers from where it is told to."""
+    loop = asyncio.get_running_loop()
+    hosts, ports = (first[0], second[0]), (first[1], second[1])
+    transports: dict[tuple[str, int], Any] = {}
+    try:
+        for host in hosts:
+            for port in ports:
+                transport, _ = await loop.create_datagram_endpoint(
+                    lambda here=(host, port): _Changing(here, hosts, ports, transports),  # type: ignore[misc]
+                    local_addr=(host, port),
+                )
+                transports[host, port] = transport
+        yield
+    finally:
+        for transport in transports.values():
+            transport.close()
+
+
+class _Changing(asyncio.DatagramProtocol):
+    """One of the four sockets of a server with two addresses and two ports."""
+
+    def __init__(
+        self,
+        here: tuple[str, int],
+        hosts: tuple[str, str],
+        ports: tuple[int, int],
+        transports: dict[tuple[str, int], Any],
+    ) -> None:
+        self._here = here
+        self._other = (_other_of(here[0], hosts), _other_of(here[1], ports))
+        self._transports = transports
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        request = stun.decode(data)
+        wanted = next((each.value for each in request.attributes if each.type is stun.AttributeType.CHANGE_REQUEST), 0)
+        assert isinstance(wanted, int)
+        host = self._other[0] if wanted & stun.Change.ADDRESS else self._here[0]
+        port = self._other[1] if wanted & stun.Change.PORT else self._here[1]
+        attributes = (
+            stun.Attribute(stun.AttributeType.XOR_MAPPED_ADDRESS, Endpoint.of(*addr)),
+            stun.Attribute(stun.AttributeType.OTHER_ADDRESS, Endpoint.of(*self._other)),
+        )
+        answer = stun.Message(stun.MessageType.BINDING_SUCCESS, request.transaction_id, attributes)
+        self._transports[host, port].sendto(stun.encode(answer, fingerprint=True), addr)
+
+
+def _other_of(one: Any, both: tuple[Any, Any]) -> Any:
+    return both[1] if one == both[0] else both[0]
+
+
 class StunResponder(asyncio.DatagramProtocol):
     """Answers requests; what is not STUN goes to `on_other`."""
 
