@@ -91,7 +91,7 @@ class CheckText:
                 rows.append((name, result, NONE, NONE, NONE))
         return Table(columns, tuple(rows))
 
-    def doubts(self) -> list[str]:
+    def notes(self) -> list[str]:
         """What is not certain, and why."""
         return [f"{subject}: {clean(each.detail)}." for subject, each in self._findings.items() if each.detail]
 

@@ -35,6 +35,12 @@ _INPUT_DROP = "chain input { type filter hook input priority 0; policy accept; i
 _POSTROUTING = "chain post { type nat hook postrouting priority srcnat; policy accept; oifname wan masquerade %s; }\n"
 CONE = f"table ip nat {{ {_POSTROUTING % ''} {_INPUT_DROP} }}\n"
 SYMMETRIC = f"table ip nat {{ {_POSTROUTING % 'random,fully-random'} {_INPUT_DROP} }}\n"
+_NEXT_PORTS = ",".join(f"{number}:{20000 + number}" for number in range(4096))
+SEQUENTIAL = (
+    "table ip nat { chain post { type nat hook postrouting priority srcnat; policy accept;"
+    f" oifname wan ip protocol udp snat to {WAN_ADDRESS} : numgen inc mod 4096 map {{ {_NEXT_PORTS} }}\n}}\n"
+    f"{_INPUT_DROP} }}\n"
+)
 PORT_CHANGING = (
     "table ip nat { chain pre { type nat hook prerouting priority dstnat; policy accept;"
     f" iifname wan udp dport 40000 dnat to {CLIENT_ADDRESS}:51820; }}\n"
@@ -42,6 +48,8 @@ PORT_CHANGING = (
     f" oifname wan ip saddr {CLIENT_ADDRESS} udp sport 51820 snat to {WAN_ADDRESS}:40000; oifname wan masquerade; }}\n"
     f"{_INPUT_DROP} }}\n"
 )
+
+NO_UDP = "table inet no_udp { chain forward { type filter hook forward priority 0; meta l4proto udp drop; }\n}\n"
 
 _CAP_NET_RAW = 13  # linux/capability.h
 _CAPABILITY_VERSION = 0x20080522  # capget(2), version 3

@@ -30,7 +30,7 @@ def command(as_json: bool, **options: Any) -> int:
     else:
         emit(check.verdict() + "\n")
         emit_table(check.table(time.time()), wide=True)
-        for title, lines in (("Not certain", check.doubts()), ("Advice", check.advice())):
+        for title, lines in (("Notes", check.notes()), ("Advice", check.advice())):
             if lines:
                 emit("\n".join(["", title, "-" * len(title), *lines]))
     return exits.OK if check.is_answered else exits.FAILED

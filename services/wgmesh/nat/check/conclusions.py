@@ -77,15 +77,20 @@ def udp(unresolved: Sequence[str], has_route: bool, reach: Sequence[Question]) -
 def ipv6(address: IPAddress | None, ports: Ports, reach: Sequence[Question]) -> Finding:
     """Whether this host has a global IPv6 address, and whether a server answers by IPv6."""
     asked = [question for question in reach if question.to.host.version == 6]
-    evidence = tuple(_evidence(question, ports) for question in asked)
     has = f"this host has the global address {address}" if address is not None else "this host has no global address"
+    evidence = (Evidence(note=has), *(_evidence(question, ports) for question in asked))
+    detail = ""
     if any(question.is_answered for question in asked):
-        return Finding(Subject.IPV6, "answered", "" if address is not None else has, evidence)
-    if address is None:
-        return Finding(Subject.IPV6, "no-address", has, evidence)
-    if not asked:
-        return Finding(Subject.IPV6, "not-asked", f"{has}, and no server with an IPv6 address was asked")
-    return Finding(Subject.IPV6, "silent" if all(each.is_silent for each in asked) else UNKNOWN, has, evidence)
+        value = "answered"
+    elif address is None:
+        value = "no-address"
+    elif not asked:
+        value, detail = "not-asked", "no server with an IPv6 address could be asked"
+    elif all(question.is_silent for question in asked):
+        value = "silent"
+    else:
+        value, detail = UNKNOWN, "no answer that can be used"
+    return Finding(Subject.IPV6, value, detail, evidence)
 
 
 def ports(local: Ports, fresh: Sequence[Sequence[Question]]) -> Finding:
@@ -227,7 +232,7 @@ def _port_dependence(seen: Behaviour, reach: Sequence[Question], seconds: Sequen
             few, "whether the destination's port counts too, no server with two ports tells"
         )
     if len(differs) >= WITNESSES_MIN and len(set(differs.values())) == 1:
-        return ADDRESS_AND_PORT_DEPENDENT if next(iter(differs.values())) else ADDRESS_DEPENDENT, few
+        return (ADDRESS_AND_PORT_DEPENDENT, "") if next(iter(differs.values())) else (ADDRESS_DEPENDENT, few)
     texts = {server: "the port counts too" if each else "the port does not count" for server, each in differs.items()}
     return ADDRESS_DEPENDENT, _joined(few, _undecided(texts, ""))
 
