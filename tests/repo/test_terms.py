@@ -10,7 +10,9 @@ from support.repository import files, relative
 
 OURS = {
     re.compile(r"gossip[ _-]?port", re.IGNORECASE): re.compile(r"exchange port", re.IGNORECASE),
-    re.compile(r"\b(cone|symmetric)\b", re.IGNORECASE): re.compile(r"(endpoint-independent|address-(and-port-)?dependent)"),
+    re.compile(r"\b(cone|symmetric)\b", re.IGNORECASE): re.compile(
+        r"(endpoint-independent|address-(and-port-)?dependent)"
+    ),
 }
 """Words of upstream, and ours (RFC 4787 for NATs), which stands beside each."""
 KEPT = {

@@ -58,6 +58,13 @@ def test_a_request_is_the_twenty_bytes_that_upstream_sends() -> None:
     assert stun.request(TRANSACTION) == bytes.fromhex("000100002112a442") + TRANSACTION
 
 
+def test_a_request_for_an_answer_from_elsewhere_has_the_flags_of_rfc_5780() -> None:
+    data = stun.request(TRANSACTION, stun.Change.ADDRESS | stun.Change.PORT)
+
+    assert data == bytes.fromhex("000100082112a442") + TRANSACTION + bytes.fromhex("0003000400000006")
+    assert stun.decode(data).attributes == (Attribute(AttributeType.CHANGE_REQUEST, 6),)
+
+
 def test_the_xor_form_of_the_address_wins_over_the_plain_one() -> None:
     plain = Attribute(AttributeType.MAPPED_ADDRESS, Endpoint.parse("192.0.2.1:1"))
     xored = Attribute(AttributeType.XOR_MAPPED_ADDRESS, Endpoint.parse("192.0.2.2:2"))

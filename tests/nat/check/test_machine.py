@@ -213,6 +213,17 @@ def test_beside_wireguards_port_no_outside_endpoint_is_claimed_and_it_is_said() 
     assert "CAP_NET_RAW" in mapping.detail
 
 
+def test_a_check_that_would_need_more_datagrams_stops_and_leaves_unknown_what_it_could_not_ask() -> None:
+    dead = [replace(SIX, at=Endpoint.parse(f"[2600:1::{n}]:3478"), is_silent=True) for n in (1, 2)]
+    dead += [replace(C, at=Endpoint.parse("44.141.1.1:3478"), is_silent=True)]
+
+    outcome = check(Nat(), A2, B2, C, *dead)
+
+    assert len(outcome.sent) == DATAGRAMS_MAX
+    assert values(outcome)["mapping"] == "endpoint-independent"
+    assert values(outcome)["filtering"] == "unknown"
+
+
 servers_of_any_kind = st.builds(
     lambda base, is_second, second_alive, silent, obeys, error, lie: replace(
         base,
