@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.nat_scene import CLIENT6, WAN, Nat, Outcome, Server, check
+from support.nat_scene import CLIENT6, PORTS, WAN, Nat, Outcome, Server, check
 from wgmesh.core.model import Endpoint
-from wgmesh.nat.check.machine import CHECK_S
+from wgmesh.nat.check.findings import CheckFinished, Finding
+from wgmesh.nat.check.machine import CHECK_S, NetworkCheck, Scene
 from wgmesh.nat.check.questions import DATAGRAMS_MAX
 
 A = Server(Endpoint.parse("44.128.1.1:3478"))
@@ -70,6 +71,13 @@ def test_whether_the_destinations_port_counts_is_not_guessed_where_no_server_has
     assert "no server with two ports tells" in mapping.detail
 
 
+def test_whether_the_destinations_port_counts_is_not_believed_of_one_host_alone() -> None:
+    mapping = check(Nat("APDM", ports="random"), A2, B).findings["mapping"]
+
+    assert mapping.value == "address-dependent"
+    assert f"one server alone decides nothing: {A.at} says the port counts too" in mapping.detail
+
+
 def test_two_servers_on_one_host_count_as_its_two_ports_and_as_one_witness() -> None:
     at_two_ports = [replace(each, at=Endpoint(each.at.host, port)) for each in (A, B) for port in (3478, 3500)]
 
@@ -77,7 +85,7 @@ def test_two_servers_on_one_host_count_as_its_two_ports_and_as_one_witness() -> 
     alone = check(Nat("APDM", ports="random"), *at_two_ports[:2])
 
     assert values(outcome)["mapping"] == "address-and-port-dependent"
-    assert values(alone)["mapping"] == "unknown"
+    assert [values(alone)[each] for each in ("mapping", "ports", "hairpin")] == ["unknown"] * 3
     assert "alone" in alone.findings["mapping"].detail
 
 
@@ -222,6 +230,20 @@ def test_a_check_that_would_need_more_datagrams_stops_and_leaves_unknown_what_it
     assert len(outcome.sent) == DATAGRAMS_MAX
     assert values(outcome)["mapping"] == "endpoint-independent"
     assert values(outcome)["filtering"] == "unknown"
+
+
+def test_a_check_whose_machine_was_busy_ends_at_its_time_all_the_same() -> None:
+    machine = NetworkCheck(Scene((A.at, B.at), PORTS, frozenset({WAN})), random.Random(1).randbytes, 0.0)
+    machine.handle_timeout(0.0)
+    while machine.poll_event() is not None:
+        pass
+
+    machine.handle_timeout(CHECK_S)
+
+    told = list(iter(machine.poll_event, None))
+    assert told[-1] == CheckFinished()
+    assert machine.poll_timeout() is None
+    assert [each.value for each in told if isinstance(each, Finding) and each.subject == "udp"] == ["unknown"]
 
 
 servers_of_any_kind = st.builds(
