@@ -101,7 +101,8 @@ def test_datagrams_leave_in_their_order_and_not_at_one_moment() -> None:
     questions = Questions(random.Random(1).randbytes)
     for port in range(1, 5):
         questions.ask(Question("ipv4", Endpoint(SERVER.host, port)))
-    now, left = 0.0, []
+    now = 0.0
+    left: list[tuple[int, int]] = []
     while len(left) < 4:
         questions.handle_timeout(now)
         while (transmit := questions.poll_transmit()) is not None:
