@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -22,6 +23,7 @@ from support.lab.nat_lab import (
     background,
     call,
     nat_lab,
+    run_inside,
 )
 from support.waiting import PATIENCE_S
 from wgmesh.cli import exits
@@ -30,6 +32,9 @@ from wgmesh.demo.host import Host
 from wgmesh.demo.nodes import MeshNode, new_secret
 from wgmesh.demo.process import stop_all
 from wgmesh.demo.waiting import wait_for
+from wgmesh.nat.check.findings import Finding
+from wgmesh.nat.io.network_checks import NetworkChecks
+from wgmesh.nat.io.stun_session import StunSession
 
 pytestmark = pytest.mark.lab
 
@@ -117,6 +122,27 @@ def test_a_lying_server_is_shown_beside_the_honest_one_and_decides_nothing() -> 
     assert check["external_endpoint"] is None
     assert f"{SERVERS[0]} says {VICTIM}" in check["verdict"]
     assert f"{SERVERS[1]} says {WAN_ADDRESS}:{port}" in check["verdict"]
+
+
+def test_without_the_capability_a_port_beside_wireguards_asks_and_no_endpoint_is_told() -> None:
+    async def body() -> dict[str, Finding]:
+        session = StunSession(SERVERS, lambda report: None, ipv6=False)
+        running = asyncio.ensure_future(session.run())
+        session.use_port(51820)
+        while len(session.addresses(4)) < len(SERVERS):
+            await asyncio.sleep(0.01)
+        try:
+            return {each.subject.value: each async for each in NetworkChecks(session, ipv6=False).run()}
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    with nat_lab(CONE) as lab, stun_servers(lab):
+        found = run_inside(lab.client, body, net_raw=False)
+
+    assert (found["mapping"].value, found["mapping"].external) == ("endpoint-independent", None)
+    assert "CAP_NET_RAW" in found["mapping"].detail
+    assert 51820 not in {each.local_port for each in found["mapping"].evidence}
 
 
 def value(check: Check, subject: str) -> str:
