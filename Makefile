@@ -17,8 +17,8 @@ QUICK_REPORT := build/quick-test-report.xml
 # What real tunnels need; what the virtual machine of the kernel tests needs on top.
 PACKAGES := wireguard-go wireguard-tools nftables iproute2 iputils-ping libseccomp2 zbar-tools
 KERNEL_PACKAGES := qemu-system-x86 busybox-static
-# Foreign programs that take part in the DHT of the lab.
-LAB_PACKAGES := transmission-daemon aria2 faketime
+# Foreign programs of the lab: two take part in its DHT, one is a home router's server of port mappings.
+LAB_PACKAGES := transmission-daemon aria2 faketime miniupnpd-nftables
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile

@@ -149,6 +149,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _switch("no-ipv6", "ipv6", "Ignore IPv6 endpoints.", value_if_set=False),
     _switch("no-punching", "punching", "Do not punch holes through NATs.", value_if_set=False),
+    _switch("no-port-mapping", "port_mapping", "Do not ask the router to forward ports.", value_if_set=False),
     _switch("no-stun", "stun", "Do not ask STUN servers for the own address.", value_if_set=False),
     Setting(
         "stun",

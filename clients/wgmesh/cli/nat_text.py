@@ -37,6 +37,7 @@ def nat_value(nat: nat_pb2.NatReport) -> dict[str, object]:
             }
             for sighting in nat.sightings
         ],
+        "port_mapping": _port_mapping_value(nat.port_mapping),
     }
 
 
@@ -67,3 +68,28 @@ def _seen_text(nat: nat_pb2.NatReport) -> str:
 def _mapping_word(nat: nat_pb2.NatReport) -> str:
     word = enum_word(nat_pb2.Mapping, nat.mapping, "MAPPING_")
     return UNKNOWN if word == "unspecified" else word
+
+
+def _port_mapping_value(mapping: nat_pb2.PortMapping) -> dict[str, object]:
+    return {
+        "enabled": mapping.enabled,
+        "protocol": clean(mapping.protocol),
+        "external_endpoint": optional_endpoint(mapping, "external_endpoint"),
+        "exchange_endpoint": optional_endpoint(mapping, "exchange_endpoint"),
+        "confirmed": mapping.confirmed,
+        "renews": rfc3339(seconds(mapping, "renew_time")),
+        "detail": clean(mapping.detail),
+    }
+
+
+def port_mapping_text(mapping: nat_pb2.PortMapping, now: float) -> str:
+    """What the router forwards, or why it does not."""
+    if not mapping.enabled:
+        return "off"
+    endpoint = optional_endpoint(mapping, "external_endpoint")
+    if not endpoint:
+        return f"none ({clean(mapping.detail)})" if mapping.detail else "none"
+    renew_at = seconds(mapping, "renew_time")
+    renewal = "being renewed" if renew_at is None else f"renewed in {age(now, renew_at)}"
+    doubt = "" if mapping.confirmed else f", unconfirmed: {clean(mapping.detail)}"
+    return f"{clean(mapping.protocol)} {endpoint}{doubt}, {renewal}"

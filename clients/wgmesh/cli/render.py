@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wgmesh.cli.nat_text import nat_text, nat_value, peer_mapping, with_upstream
+from wgmesh.cli.nat_text import nat_text, nat_value, peer_mapping, port_mapping_text, with_upstream
 from wgmesh.cli.table import Column, Table
 from wgmesh.cli.units import (
     NONE,
@@ -256,6 +256,7 @@ def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
         "Privileges": "separated" if status.privileges_separated else "not separated: all processes run as one user",
         "Peers": f"{status.active_peer_count} connected{suspect} of {status.total_peer_count} known",
         "NAT": nat_text(status.nat, now),
+        "Port mapping": port_mapping_text(status.nat.port_mapping, now),
         "Advertised Routes": ", ".join(status.routable_networks),
     }
     parts = ["Mesh Status\n===========", *(f"{name}: {value}" for name, value in lines.items() if value)]

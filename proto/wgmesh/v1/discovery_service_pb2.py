@@ -28,7 +28,7 @@ from wgmesh.v1 import endpoint_pb2 as wgmesh_dot_v1_dot_endpoint__pb2
 from wgmesh.v1 import peer_pb2 as wgmesh_dot_v1_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!wgmesh/v1/discovery_service.proto\x12\twgmesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\x1a\x14wgmesh/v1/peer.proto\"\xe7\x01\n\x0fSelfDescription\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x04 \x01(\t\x12\x16\n\x0ewireguard_port\x18\x05 \x01(\x05\x12\x19\n\x11routable_networks\x18\x06 \x03(\t\x12\x12\n\nintroducer\x18\x07 \x01(\x08\x12\x10\n\x08nat_type\x18\x08 \x01(\t\x12/\n\x12\x65xternal_endpoints\x18\t \x03(\x0b\x32\x13.wgmesh.v1.Endpoint\"v\n\tPeerProof\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12.\n\nprove_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x0eSetSelfRequest\x12/\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x1a.wgmesh.v1.SelfDescription\x12$\n\x06proofs\x18\x02 \x03(\x0b\x32\x14.wgmesh.v1.PeerProof\x12\x0c\n\x04lost\x18\x03 \x03(\x0c\"\x11\n\x0fSetSelfResponse\"\x13\n\x11WatchPeersRequest\"\xff\x01\n\x0e\x44iscoveryLayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.wgmesh.v1.DiscoveryLayer.State\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12-\n\thear_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"p\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x12\n\x0eSTATE_DEGRADED\x10\x02\x12\x12\n\x0eSTATE_DISABLED\x10\x03\x12\x15\n\x11STATE_UNAVAILABLE\x10\x04\"$\n\x06Notice\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x9e\x02\n\x12WatchPeersResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x1e\n\x05peers\x18\x02 \x03(\x0b\x32\x0f.wgmesh.v1.Peer\x12)\n\x06layers\x18\x03 \x03(\x0b\x32\x19.wgmesh.v1.DiscoveryLayer\x12/\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x1a.wgmesh.v1.SelfDescription\x12\x15\n\rexchange_port\x18\x05 \x01(\x05\x12/\n\x12observed_endpoints\x18\x06 \x03(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x0e\n\x06\x62\x61nned\x18\x07 \x03(\x0c\x12\"\n\x07notices\x18\x08 \x03(\x0b\x32\x11.wgmesh.v1.Notice\"h\n\x13ProbeAddressRequest\x12%\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb3\x01\n\x14ProbeAddressResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x32\n\x0fround_trip_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x11observed_endpoint\x18\x05 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\"4\n\x0e\x42\x61nPeerRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x11\n\x0f\x42\x61nPeerResponse\"&\n\x10UnbanPeerRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\x13\n\x11UnbanPeerResponse\"\x11\n\x0fListBansRequest\"F\n\x10ListBansResponse\x12\x1c\n\x04\x62\x61ns\x18\x01 \x03(\x0b\x32\x0e.wgmesh.v1.Ban\x12\x14\n\x0cunread_count\x18\x02 \x01(\x05\x32\xc1\x03\n\x10\x44iscoveryService\x12@\n\x07SetSelf\x12\x19.wgmesh.v1.SetSelfRequest\x1a\x1a.wgmesh.v1.SetSelfResponse\x12K\n\nWatchPeers\x12\x1c.wgmesh.v1.WatchPeersRequest\x1a\x1d.wgmesh.v1.WatchPeersResponse0\x01\x12O\n\x0cProbeAddress\x12\x1e.wgmesh.v1.ProbeAddressRequest\x1a\x1f.wgmesh.v1.ProbeAddressResponse\x12@\n\x07\x42\x61nPeer\x12\x19.wgmesh.v1.BanPeerRequest\x1a\x1a.wgmesh.v1.BanPeerResponse\x12\x46\n\tUnbanPeer\x12\x1b.wgmesh.v1.UnbanPeerRequest\x1a\x1c.wgmesh.v1.UnbanPeerResponse\x12\x43\n\x08ListBans\x12\x1a.wgmesh.v1.ListBansRequest\x1a\x1b.wgmesh.v1.ListBansResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!wgmesh/v1/discovery_service.proto\x12\twgmesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\x1a\x14wgmesh/v1/peer.proto\"\x95\x02\n\x0fSelfDescription\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x11\n\tmesh_ipv6\x18\x04 \x01(\t\x12\x16\n\x0ewireguard_port\x18\x05 \x01(\x05\x12\x19\n\x11routable_networks\x18\x06 \x03(\t\x12\x12\n\nintroducer\x18\x07 \x01(\x08\x12\x10\n\x08nat_type\x18\x08 \x01(\t\x12/\n\x12\x65xternal_endpoints\x18\t \x03(\x0b\x32\x13.wgmesh.v1.Endpoint\x12,\n\x0fmapped_exchange\x18\n \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\"v\n\tPeerProof\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12%\n\x08\x65ndpoint\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12.\n\nprove_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x0eSetSelfRequest\x12/\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x1a.wgmesh.v1.SelfDescription\x12$\n\x06proofs\x18\x02 \x03(\x0b\x32\x14.wgmesh.v1.PeerProof\x12\x0c\n\x04lost\x18\x03 \x03(\x0c\"\x11\n\x0fSetSelfResponse\"\x13\n\x11WatchPeersRequest\"\xff\x01\n\x0e\x44iscoveryLayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.wgmesh.v1.DiscoveryLayer.State\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12-\n\thear_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"p\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x12\n\x0eSTATE_DEGRADED\x10\x02\x12\x12\n\x0eSTATE_DISABLED\x10\x03\x12\x15\n\x11STATE_UNAVAILABLE\x10\x04\"$\n\x06Notice\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x9e\x02\n\x12WatchPeersResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x1e\n\x05peers\x18\x02 \x03(\x0b\x32\x0f.wgmesh.v1.Peer\x12)\n\x06layers\x18\x03 \x03(\x0b\x32\x19.wgmesh.v1.DiscoveryLayer\x12/\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x1a.wgmesh.v1.SelfDescription\x12\x15\n\rexchange_port\x18\x05 \x01(\x05\x12/\n\x12observed_endpoints\x18\x06 \x03(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x0e\n\x06\x62\x61nned\x18\x07 \x03(\x0c\x12\"\n\x07notices\x18\x08 \x03(\x0b\x32\x11.wgmesh.v1.Notice\"h\n\x13ProbeAddressRequest\x12%\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb3\x01\n\x14ProbeAddressResponse\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x11\n\tmesh_ipv4\x18\x03 \x01(\t\x12\x32\n\x0fround_trip_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x11observed_endpoint\x18\x05 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\"4\n\x0e\x42\x61nPeerRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x11\n\x0f\x42\x61nPeerResponse\"&\n\x10UnbanPeerRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\x13\n\x11UnbanPeerResponse\"\x11\n\x0fListBansRequest\"F\n\x10ListBansResponse\x12\x1c\n\x04\x62\x61ns\x18\x01 \x03(\x0b\x32\x0e.wgmesh.v1.Ban\x12\x14\n\x0cunread_count\x18\x02 \x01(\x05\x32\xc1\x03\n\x10\x44iscoveryService\x12@\n\x07SetSelf\x12\x19.wgmesh.v1.SetSelfRequest\x1a\x1a.wgmesh.v1.SetSelfResponse\x12K\n\nWatchPeers\x12\x1c.wgmesh.v1.WatchPeersRequest\x1a\x1d.wgmesh.v1.WatchPeersResponse0\x01\x12O\n\x0cProbeAddress\x12\x1e.wgmesh.v1.ProbeAddressRequest\x1a\x1f.wgmesh.v1.ProbeAddressResponse\x12@\n\x07\x42\x61nPeer\x12\x19.wgmesh.v1.BanPeerRequest\x1a\x1a.wgmesh.v1.BanPeerResponse\x12\x46\n\tUnbanPeer\x12\x1b.wgmesh.v1.UnbanPeerRequest\x1a\x1c.wgmesh.v1.UnbanPeerResponse\x12\x43\n\x08ListBans\x12\x1a.wgmesh.v1.ListBansRequest\x1a\x1b.wgmesh.v1.ListBansResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,39 +36,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wgmesh.v1.discovery_service
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SELFDESCRIPTION']._serialized_start=162
-  _globals['_SELFDESCRIPTION']._serialized_end=393
-  _globals['_PEERPROOF']._serialized_start=395
-  _globals['_PEERPROOF']._serialized_end=513
-  _globals['_SETSELFREQUEST']._serialized_start=515
-  _globals['_SETSELFREQUEST']._serialized_end=632
-  _globals['_SETSELFRESPONSE']._serialized_start=634
-  _globals['_SETSELFRESPONSE']._serialized_end=651
-  _globals['_WATCHPEERSREQUEST']._serialized_start=653
-  _globals['_WATCHPEERSREQUEST']._serialized_end=672
-  _globals['_DISCOVERYLAYER']._serialized_start=675
-  _globals['_DISCOVERYLAYER']._serialized_end=930
-  _globals['_DISCOVERYLAYER_STATE']._serialized_start=818
-  _globals['_DISCOVERYLAYER_STATE']._serialized_end=930
-  _globals['_NOTICE']._serialized_start=932
-  _globals['_NOTICE']._serialized_end=968
-  _globals['_WATCHPEERSRESPONSE']._serialized_start=971
-  _globals['_WATCHPEERSRESPONSE']._serialized_end=1257
-  _globals['_PROBEADDRESSREQUEST']._serialized_start=1259
-  _globals['_PROBEADDRESSREQUEST']._serialized_end=1363
-  _globals['_PROBEADDRESSRESPONSE']._serialized_start=1366
-  _globals['_PROBEADDRESSRESPONSE']._serialized_end=1545
-  _globals['_BANPEERREQUEST']._serialized_start=1547
-  _globals['_BANPEERREQUEST']._serialized_end=1599
-  _globals['_BANPEERRESPONSE']._serialized_start=1601
-  _globals['_BANPEERRESPONSE']._serialized_end=1618
-  _globals['_UNBANPEERREQUEST']._serialized_start=1620
-  _globals['_UNBANPEERREQUEST']._serialized_end=1658
-  _globals['_UNBANPEERRESPONSE']._serialized_start=1660
-  _globals['_UNBANPEERRESPONSE']._serialized_end=1679
-  _globals['_LISTBANSREQUEST']._serialized_start=1681
-  _globals['_LISTBANSREQUEST']._serialized_end=1698
-  _globals['_LISTBANSRESPONSE']._serialized_start=1700
-  _globals['_LISTBANSRESPONSE']._serialized_end=1770
-  _globals['_DISCOVERYSERVICE']._serialized_start=1773
-  _globals['_DISCOVERYSERVICE']._serialized_end=2222
+  _globals['_SELFDESCRIPTION']._serialized_end=439
+  _globals['_PEERPROOF']._serialized_start=441
+  _globals['_PEERPROOF']._serialized_end=559
+  _globals['_SETSELFREQUEST']._serialized_start=561
+  _globals['_SETSELFREQUEST']._serialized_end=678
+  _globals['_SETSELFRESPONSE']._serialized_start=680
+  _globals['_SETSELFRESPONSE']._serialized_end=697
+  _globals['_WATCHPEERSREQUEST']._serialized_start=699
+  _globals['_WATCHPEERSREQUEST']._serialized_end=718
+  _globals['_DISCOVERYLAYER']._serialized_start=721
+  _globals['_DISCOVERYLAYER']._serialized_end=976
+  _globals['_DISCOVERYLAYER_STATE']._serialized_start=864
+  _globals['_DISCOVERYLAYER_STATE']._serialized_end=976
+  _globals['_NOTICE']._serialized_start=978
+  _globals['_NOTICE']._serialized_end=1014
+  _globals['_WATCHPEERSRESPONSE']._serialized_start=1017
+  _globals['_WATCHPEERSRESPONSE']._serialized_end=1303
+  _globals['_PROBEADDRESSREQUEST']._serialized_start=1305
+  _globals['_PROBEADDRESSREQUEST']._serialized_end=1409
+  _globals['_PROBEADDRESSRESPONSE']._serialized_start=1412
+  _globals['_PROBEADDRESSRESPONSE']._serialized_end=1591
+  _globals['_BANPEERREQUEST']._serialized_start=1593
+  _globals['_BANPEERREQUEST']._serialized_end=1645
+  _globals['_BANPEERRESPONSE']._serialized_start=1647
+  _globals['_BANPEERRESPONSE']._serialized_end=1664
+  _globals['_UNBANPEERREQUEST']._serialized_start=1666
+  _globals['_UNBANPEERREQUEST']._serialized_end=1704
+  _globals['_UNBANPEERRESPONSE']._serialized_start=1706
+  _globals['_UNBANPEERRESPONSE']._serialized_end=1725
+  _globals['_LISTBANSREQUEST']._serialized_start=1727
+  _globals['_LISTBANSREQUEST']._serialized_end=1744
+  _globals['_LISTBANSRESPONSE']._serialized_start=1746
+  _globals['_LISTBANSRESPONSE']._serialized_end=1816
+  _globals['_DISCOVERYSERVICE']._serialized_start=1819
+  _globals['_DISCOVERYSERVICE']._serialized_end=2268
 # @@protoc_insertion_point(module_scope)

@@ -38,6 +38,7 @@ class SelfDescription(_message.Message):
     INTRODUCER_FIELD_NUMBER: _builtins.int
     NAT_TYPE_FIELD_NUMBER: _builtins.int
     EXTERNAL_ENDPOINTS_FIELD_NUMBER: _builtins.int
+    MAPPED_EXCHANGE_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
     """The WireGuard public key, 32 bytes."""
     hostname: _builtins.str
@@ -60,6 +61,10 @@ class SelfDescription(_message.Message):
     def external_endpoints(self) -> _containers.RepeatedCompositeFieldContainer[_endpoint_pb2.Endpoint]:
         """Where the outside sees the WireGuard port, best first."""
 
+    @_builtins.property
+    def mapped_exchange(self) -> _endpoint_pb2.Endpoint:
+        """From where the router forwards to the exchange port, unset if it does not."""
+
     def __init__(
         self,
         *,
@@ -72,10 +77,11 @@ class SelfDescription(_message.Message):
         introducer: _builtins.bool = ...,
         nat_type: _builtins.str = ...,
         external_endpoints: _abc.Iterable[_endpoint_pb2.Endpoint] | None = ...,
+        mapped_exchange: _endpoint_pb2.Endpoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mapped_exchange", b"mapped_exchange"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["external_endpoints", b"external_endpoints", "hostname", b"hostname", "introducer", b"introducer", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "public_key", b"public_key", "routable_networks", b"routable_networks", "wireguard_port", b"wireguard_port"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["external_endpoints", b"external_endpoints", "hostname", b"hostname", "introducer", b"introducer", "mapped_exchange", b"mapped_exchange", "mesh_ipv4", b"mesh_ipv4", "mesh_ipv6", b"mesh_ipv6", "nat_type", b"nat_type", "public_key", b"public_key", "routable_networks", b"routable_networks", "wireguard_port", b"wireguard_port"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

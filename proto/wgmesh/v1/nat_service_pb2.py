@@ -27,39 +27,41 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from wgmesh.v1 import endpoint_pb2 as wgmesh_dot_v1_dot_endpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bwgmesh/v1/nat_service.proto\x12\twgmesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\"k\n\x08Sighting\x12%\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12$\n\x07servers\x18\x02 \x03(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x12\n\npeer_count\x18\x03 \x01(\x05\"\xf7\x01\n\tNatReport\x12#\n\x07mapping\x18\x01 \x01(\x0e\x32\x12.wgmesh.v1.Mapping\x12.\n\x11\x65xternal_endpoint\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x1b\n\x13\x66rom_wireguard_port\x18\x03 \x01(\x08\x12/\n\x0b\x61nswer_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x06 \x01(\x08\x12&\n\tsightings\x18\x07 \x03(\x0b\x32\x13.wgmesh.v1.Sighting\"\x99\x01\n\x04Path\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x32\n\x0fround_trip_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x61nswer_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10unanswered_count\x18\x04 \x01(\x05\"\x13\n\x11WatchPathsRequest\"l\n\x12WatchPathsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x1e\n\x05paths\x18\x02 \x03(\x0b\x32\x0f.wgmesh.v1.Path\x12$\n\x06report\x18\x03 \x01(\x0b\x32\x14.wgmesh.v1.NatReport\"b\n\x0fPingPeerRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc3\x01\n\x10PingPeerResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x32\n\x0fround_trip_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x03way\x18\x03 \x01(\x0e\x32\x1f.wgmesh.v1.PingPeerResponse.Way\"<\n\x03Way\x12\x13\n\x0fWAY_UNSPECIFIED\x10\x00\x12\x0c\n\x08WAY_ECHO\x10\x01\x12\x12\n\x0eWAY_CONNECTION\x10\x02\"\xb5\x01\n\x0fNetworkEvidence\x12#\n\x06server\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x12\n\nlocal_port\x18\x02 \x01(\x05\x12*\n\rseen_endpoint\x18\x03 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0b\x61nswer_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x01\n\x0eNetworkFinding\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12,\n\x08\x65vidence\x18\x04 \x03(\x0b\x32\x1a.wgmesh.v1.NetworkEvidence\x12\x11\n\tport_step\x18\x05 \x01(\x05\x12.\n\x11\x65xternal_endpoint\x18\x06 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\"\x15\n\x13\x43heckNetworkRequest\"B\n\x14\x43heckNetworkResponse\x12*\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x19.wgmesh.v1.NetworkFinding*u\n\x07Mapping\x12\x17\n\x13MAPPING_UNSPECIFIED\x10\x00\x12\x10\n\x0cMAPPING_NONE\x10\x01\x12 \n\x1cMAPPING_ENDPOINT_INDEPENDENT\x10\x02\x12\x1d\n\x19MAPPING_ADDRESS_DEPENDENT\x10\x03\x32\xf1\x01\n\nNatService\x12K\n\nWatchPaths\x12\x1c.wgmesh.v1.WatchPathsRequest\x1a\x1d.wgmesh.v1.WatchPathsResponse0\x01\x12\x43\n\x08PingPeer\x12\x1a.wgmesh.v1.PingPeerRequest\x1a\x1b.wgmesh.v1.PingPeerResponse\x12Q\n\x0c\x43heckNetwork\x12\x1e.wgmesh.v1.CheckNetworkRequest\x1a\x1f.wgmesh.v1.CheckNetworkResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bwgmesh/v1/nat_service.proto\x12\twgmesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18wgmesh/v1/endpoint.proto\"k\n\x08Sighting\x12%\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12$\n\x07servers\x18\x02 \x03(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x12\n\npeer_count\x18\x03 \x01(\x05\"\xe3\x01\n\x0bPortMapping\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x10\n\x08protocol\x18\x02 \x01(\t\x12.\n\x11\x65xternal_endpoint\x18\x03 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12.\n\x11\x65xchange_endpoint\x18\x04 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x11\n\tconfirmed\x18\x05 \x01(\x08\x12.\n\nrenew_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\"\xa5\x02\n\tNatReport\x12#\n\x07mapping\x18\x01 \x01(\x0e\x32\x12.wgmesh.v1.Mapping\x12.\n\x11\x65xternal_endpoint\x18\x02 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x1b\n\x13\x66rom_wireguard_port\x18\x03 \x01(\x08\x12/\n\x0b\x61nswer_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x06 \x01(\x08\x12&\n\tsightings\x18\x07 \x03(\x0b\x32\x13.wgmesh.v1.Sighting\x12,\n\x0cport_mapping\x18\x08 \x01(\x0b\x32\x16.wgmesh.v1.PortMapping\"\x99\x01\n\x04Path\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x32\n\x0fround_trip_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x61nswer_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10unanswered_count\x18\x04 \x01(\x05\"\x13\n\x11WatchPathsRequest\"l\n\x12WatchPathsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x1e\n\x05paths\x18\x02 \x03(\x0b\x32\x0f.wgmesh.v1.Path\x12$\n\x06report\x18\x03 \x01(\x0b\x32\x14.wgmesh.v1.NatReport\"b\n\x0fPingPeerRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc3\x01\n\x10PingPeerResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x32\n\x0fround_trip_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x03way\x18\x03 \x01(\x0e\x32\x1f.wgmesh.v1.PingPeerResponse.Way\"<\n\x03Way\x12\x13\n\x0fWAY_UNSPECIFIED\x10\x00\x12\x0c\n\x08WAY_ECHO\x10\x01\x12\x12\n\x0eWAY_CONNECTION\x10\x02\"\xb5\x01\n\x0fNetworkEvidence\x12#\n\x06server\x18\x01 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x12\n\nlocal_port\x18\x02 \x01(\x05\x12*\n\rseen_endpoint\x18\x03 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0b\x61nswer_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x01\n\x0eNetworkFinding\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12,\n\x08\x65vidence\x18\x04 \x03(\x0b\x32\x1a.wgmesh.v1.NetworkEvidence\x12\x11\n\tport_step\x18\x05 \x01(\x05\x12.\n\x11\x65xternal_endpoint\x18\x06 \x01(\x0b\x32\x13.wgmesh.v1.Endpoint\"\x15\n\x13\x43heckNetworkRequest\"B\n\x14\x43heckNetworkResponse\x12*\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x19.wgmesh.v1.NetworkFinding*u\n\x07Mapping\x12\x17\n\x13MAPPING_UNSPECIFIED\x10\x00\x12\x10\n\x0cMAPPING_NONE\x10\x01\x12 \n\x1cMAPPING_ENDPOINT_INDEPENDENT\x10\x02\x12\x1d\n\x19MAPPING_ADDRESS_DEPENDENT\x10\x03\x32\xf1\x01\n\nNatService\x12K\n\nWatchPaths\x12\x1c.wgmesh.v1.WatchPathsRequest\x1a\x1d.wgmesh.v1.WatchPathsResponse0\x01\x12\x43\n\x08PingPeer\x12\x1a.wgmesh.v1.PingPeerRequest\x1a\x1b.wgmesh.v1.PingPeerResponse\x12Q\n\x0c\x43heckNetwork\x12\x1e.wgmesh.v1.CheckNetworkRequest\x1a\x1f.wgmesh.v1.CheckNetworkResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wgmesh.v1.nat_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MAPPING']._serialized_start=1532
-  _globals['_MAPPING']._serialized_end=1649
+  _globals['_MAPPING']._serialized_start=1808
+  _globals['_MAPPING']._serialized_end=1925
   _globals['_SIGHTING']._serialized_start=133
   _globals['_SIGHTING']._serialized_end=240
-  _globals['_NATREPORT']._serialized_start=243
-  _globals['_NATREPORT']._serialized_end=490
-  _globals['_PATH']._serialized_start=493
-  _globals['_PATH']._serialized_end=646
-  _globals['_WATCHPATHSREQUEST']._serialized_start=648
-  _globals['_WATCHPATHSREQUEST']._serialized_end=667
-  _globals['_WATCHPATHSRESPONSE']._serialized_start=669
-  _globals['_WATCHPATHSRESPONSE']._serialized_end=777
-  _globals['_PINGPEERREQUEST']._serialized_start=779
-  _globals['_PINGPEERREQUEST']._serialized_end=877
-  _globals['_PINGPEERRESPONSE']._serialized_start=880
-  _globals['_PINGPEERRESPONSE']._serialized_end=1075
-  _globals['_PINGPEERRESPONSE_WAY']._serialized_start=1015
-  _globals['_PINGPEERRESPONSE_WAY']._serialized_end=1075
-  _globals['_NETWORKEVIDENCE']._serialized_start=1078
-  _globals['_NETWORKEVIDENCE']._serialized_end=1259
-  _globals['_NETWORKFINDING']._serialized_start=1262
-  _globals['_NETWORKFINDING']._serialized_end=1439
-  _globals['_CHECKNETWORKREQUEST']._serialized_start=1441
-  _globals['_CHECKNETWORKREQUEST']._serialized_end=1462
-  _globals['_CHECKNETWORKRESPONSE']._serialized_start=1464
-  _globals['_CHECKNETWORKRESPONSE']._serialized_end=1530
-  _globals['_NATSERVICE']._serialized_start=1652
-  _globals['_NATSERVICE']._serialized_end=1893
+  _globals['_PORTMAPPING']._serialized_start=243
+  _globals['_PORTMAPPING']._serialized_end=470
+  _globals['_NATREPORT']._serialized_start=473
+  _globals['_NATREPORT']._serialized_end=766
+  _globals['_PATH']._serialized_start=769
+  _globals['_PATH']._serialized_end=922
+  _globals['_WATCHPATHSREQUEST']._serialized_start=924
+  _globals['_WATCHPATHSREQUEST']._serialized_end=943
+  _globals['_WATCHPATHSRESPONSE']._serialized_start=945
+  _globals['_WATCHPATHSRESPONSE']._serialized_end=1053
+  _globals['_PINGPEERREQUEST']._serialized_start=1055
+  _globals['_PINGPEERREQUEST']._serialized_end=1153
+  _globals['_PINGPEERRESPONSE']._serialized_start=1156
+  _globals['_PINGPEERRESPONSE']._serialized_end=1351
+  _globals['_PINGPEERRESPONSE_WAY']._serialized_start=1291
+  _globals['_PINGPEERRESPONSE_WAY']._serialized_end=1351
+  _globals['_NETWORKEVIDENCE']._serialized_start=1354
+  _globals['_NETWORKEVIDENCE']._serialized_end=1535
+  _globals['_NETWORKFINDING']._serialized_start=1538
+  _globals['_NETWORKFINDING']._serialized_end=1715
+  _globals['_CHECKNETWORKREQUEST']._serialized_start=1717
+  _globals['_CHECKNETWORKREQUEST']._serialized_end=1738
+  _globals['_CHECKNETWORKRESPONSE']._serialized_start=1740
+  _globals['_CHECKNETWORKRESPONSE']._serialized_end=1806
+  _globals['_NATSERVICE']._serialized_start=1928
+  _globals['_NATSERVICE']._serialized_end=2169
 # @@protoc_insertion_point(module_scope)

@@ -85,6 +85,58 @@ class Sighting(_message.Message):
 Global___Sighting: _TypeAlias = Sighting  # noqa: Y015
 
 @_typing.final
+class PortMapping(_message.Message):
+    """What the router forwards to this node."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENABLED_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ENDPOINT_FIELD_NUMBER: _builtins.int
+    EXCHANGE_ENDPOINT_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    RENEW_TIME_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    enabled: _builtins.bool
+    """Whether port mapping is switched on."""
+    protocol: _builtins.str
+    """How the router was asked: PCP, NAT-PMP or UPnP-IGD; empty while it forwards nothing."""
+    confirmed: _builtins.bool
+    """Whether STUN sees this node at the address that the router names. Others are told only then."""
+    detail: _builtins.str
+    """Why it forwards nothing, or why that is not confirmed: half a sentence, empty if all is well."""
+    @_builtins.property
+    def external_endpoint(self) -> _endpoint_pb2.Endpoint:
+        """From where it forwards to the WireGuard port; unset while it does not."""
+
+    @_builtins.property
+    def exchange_endpoint(self) -> _endpoint_pb2.Endpoint:
+        """From where it forwards to the exchange port; unset while it does not."""
+
+    @_builtins.property
+    def renew_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is asked again; unset while it forwards nothing."""
+
+    def __init__(
+        self,
+        *,
+        enabled: _builtins.bool = ...,
+        protocol: _builtins.str = ...,
+        external_endpoint: _endpoint_pb2.Endpoint | None = ...,
+        exchange_endpoint: _endpoint_pb2.Endpoint | None = ...,
+        confirmed: _builtins.bool = ...,
+        renew_time: _timestamp_pb2.Timestamp | None = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exchange_endpoint", b"exchange_endpoint", "external_endpoint", b"external_endpoint", "renew_time", b"renew_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "detail", b"detail", "enabled", b"enabled", "exchange_endpoint", b"exchange_endpoint", "external_endpoint", b"external_endpoint", "protocol", b"protocol", "renew_time", b"renew_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortMapping: _TypeAlias = PortMapping  # noqa: Y015
+
+@_typing.final
 class NatReport(_message.Message):
     """How the outside sees this node."""
 
@@ -97,6 +149,7 @@ class NatReport(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     SIGHTINGS_FIELD_NUMBER: _builtins.int
+    PORT_MAPPING_FIELD_NUMBER: _builtins.int
     mapping: Global___Mapping.ValueType
     """The mapping behaviour."""
     from_wireguard_port: _builtins.bool
@@ -117,6 +170,10 @@ class NatReport(_message.Message):
     def sightings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sighting]:
         """All that was seen, the best witnessed first."""
 
+    @_builtins.property
+    def port_mapping(self) -> Global___PortMapping:
+        """What the router forwards."""
+
     def __init__(
         self,
         *,
@@ -127,10 +184,11 @@ class NatReport(_message.Message):
         detail: _builtins.str = ...,
         enabled: _builtins.bool = ...,
         sightings: _abc.Iterable[Global___Sighting] | None = ...,
+        port_mapping: Global___PortMapping | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "external_endpoint", b"external_endpoint"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "external_endpoint", b"external_endpoint", "port_mapping", b"port_mapping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "enabled", b"enabled", "external_endpoint", b"external_endpoint", "from_wireguard_port", b"from_wireguard_port", "mapping", b"mapping", "sightings", b"sightings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "detail", b"detail", "enabled", b"enabled", "external_endpoint", b"external_endpoint", "from_wireguard_port", b"from_wireguard_port", "mapping", b"mapping", "port_mapping", b"port_mapping", "sightings", b"sightings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

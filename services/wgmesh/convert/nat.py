@@ -11,7 +11,7 @@ from wgmesh.convert.scalar import (
     seconds,
     timestamp,
 )
-from wgmesh.core.model import Mapping, NatReport, Path, PathsSnapshot, Sighting
+from wgmesh.core.model import Mapping, NatReport, Path, PathsSnapshot, PortMapping, Sighting
 from wgmesh.v1 import nat_service_pb2 as nat_pb2
 
 _MAPPINGS = {
@@ -32,6 +32,7 @@ def nat_report_to_proto(report: NatReport) -> nat_pb2.NatReport:
         detail=report.detail,
         enabled=report.enabled,
         sightings=[_sighting_to_proto(sighting) for sighting in report.sightings],
+        port_mapping=_port_mapping_to_proto(report.port_mapping),
     )
 
 
@@ -45,6 +46,31 @@ def nat_report_from_proto(message: nat_pb2.NatReport) -> NatReport:
         answered_at=seconds(message, "answer_time"),
         detail=message.detail,
         sightings=tuple(_sighting_from_proto(sighting) for sighting in message.sightings),
+        port_mapping=_port_mapping_from_proto(message.port_mapping),
+    )
+
+
+def _port_mapping_to_proto(mapping: PortMapping) -> nat_pb2.PortMapping:
+    return nat_pb2.PortMapping(
+        enabled=mapping.enabled,
+        protocol=mapping.protocol,
+        external_endpoint=endpoint_to_proto(mapping.external_endpoint),
+        exchange_endpoint=endpoint_to_proto(mapping.exchange_endpoint),
+        confirmed=mapping.is_confirmed,
+        renew_time=timestamp(mapping.renew_at),
+        detail=mapping.detail,
+    )
+
+
+def _port_mapping_from_proto(message: nat_pb2.PortMapping) -> PortMapping:
+    return PortMapping(
+        enabled=message.enabled,
+        protocol=message.protocol,
+        external_endpoint=endpoint_from_proto(message, "external_endpoint"),
+        exchange_endpoint=endpoint_from_proto(message, "exchange_endpoint"),
+        is_confirmed=message.confirmed,
+        renew_at=seconds(message, "renew_time"),
+        detail=message.detail,
     )
 
 

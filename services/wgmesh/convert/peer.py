@@ -135,6 +135,7 @@ def self_description_to_proto(description: SelfDescription) -> discovery_pb2.Sel
         external_endpoints=[
             message for endpoint in description.external_endpoints if (message := endpoint_to_proto(endpoint))
         ],
+        mapped_exchange=endpoint_to_proto(description.mapped_exchange),
     )
 
 
@@ -150,6 +151,7 @@ def self_description_from_proto(message: discovery_pb2.SelfDescription) -> SelfD
         introducer=message.introducer,
         nat_type=message.nat_type,
         external_endpoints=tuple(endpoint_value(endpoint) for endpoint in message.external_endpoints),
+        mapped_exchange=endpoint_from_proto(message, "mapped_exchange"),
     )
 
 

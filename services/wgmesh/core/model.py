@@ -193,6 +193,8 @@ class SelfDescription:
     introducer: bool = False
     nat_type: str = ""
     external_endpoints: tuple[Endpoint, ...] = ()
+    mapped_exchange: Endpoint | None = None
+    """From where the router forwards to the exchange port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,26 @@ class Sighting:
     peers: int = 0
 
 
+SIGHTINGS_ANNOUNCED_MAX = 2  # an honest server's and a lying one's; each costs our peers datagrams
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapping:
+    """What the router forwards to us. `detail` says why nothing, or why it is not confirmed: half a sentence.
+
+    `protocol` is the word for how it was asked. Without `is_confirmed` STUN does not see us at that address, and nobody
+    is told of it.
+    """
+
+    enabled: bool = False
+    protocol: str = ""
+    external_endpoint: Endpoint | None = None
+    exchange_endpoint: Endpoint | None = None
+    is_confirmed: bool = False
+    renew_at: float | None = None
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class NatReport:
     """How the outside sees this node. `external_endpoint` is None, too, where the `sightings` contradict each other."""
@@ -294,6 +316,7 @@ class NatReport:
     answered_at: float | None = None
     detail: str = ""
     sightings: tuple[Sighting, ...] = ()
+    port_mapping: PortMapping = field(default_factory=PortMapping)
 
 
 @dataclass(frozen=True, slots=True)

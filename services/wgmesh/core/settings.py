@@ -78,6 +78,8 @@ class MeshSettings:
     """Interfaces that may not."""
     ipv6: bool = True
     punching: bool = True
+    port_mapping: bool = True
+    """Whether the router may be asked to forward our ports."""
     stun: bool = True
     stun_servers: tuple[str, ...] = DEFAULT_STUN_SERVERS
     keep_interface: bool = False

@@ -79,7 +79,14 @@ class Own:
     @property
     def outside_port(self) -> int:
         """The port of our exchange socket as strangers should use it."""
+        if self.mapped_exchange is not None:
+            return self.mapped_exchange.port
         return self.mappings[0].port if len(self.mappings) == 1 else self.exchange_port
+
+    @property
+    def mapped_exchange(self) -> Endpoint | None:
+        """From where the router forwards to our exchange socket."""
+        return None if self.description is None else self.description.mapped_exchange
 
     def describe(self, description: SelfDescription, now: float) -> None:
         """Sets what we say of ourselves."""

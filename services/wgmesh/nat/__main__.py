@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 from wgmesh.client.discovery import DiscoveryClient
-from wgmesh.core.model import Endpoint, Mapping, NatReport, PathsSnapshot, PeersSnapshot, PublicKey
+from wgmesh.core.model import Endpoint, Mapping, NatReport, PathsSnapshot, PeersSnapshot, PortMapping, PublicKey
 from wgmesh.core.steady import Steady
 from wgmesh.nat.io.instruments import PathInstruments, rtt_histogram
 from wgmesh.nat.io.network_checks import NetworkChecks
@@ -16,6 +17,8 @@ from wgmesh.nat.io.probe_client import ProbeClient
 from wgmesh.nat.io.probe_server import ProbeServer
 from wgmesh.nat.io.stun_session import StunSession
 from wgmesh.nat.paths import PathTable
+from wgmesh.nat.portmapping.io.session import PortMappingSession
+from wgmesh.nat.portmapping.report import NO_STUN
 from wgmesh.nat.servicer import SERVICE_NAME, NatServicer
 from wgmesh.nat.settings import NatSettings
 from wgmesh.nat.tunnel_probe import targets
@@ -42,6 +45,7 @@ async def main(shell: Shell, settings: NatSettings) -> None:
     ):
         running = tasks.create_task(reach.run(discovery))
         await shell.stopping.wait()
+        await reach.stop()
         running.cancel()
 
 
@@ -61,9 +65,9 @@ class Reach:
             telemetry.meter("wgmesh.nat"),
             telemetry.tracer("wgmesh.nat"),
             rtt_histogram(),
-            lambda: self._table.published.report.mapping,
+            lambda: self._table.published.report,
         )
-        self._server = ProbeServer(interface, settings.probe_port, on_links_changed=lambda: self._client.hurry())
+        self._server = ProbeServer(interface, settings.probe_port, on_links_changed=self._on_links_changed)
         self._client = ProbeClient(
             interface,
             settings.probe_port,
@@ -74,6 +78,10 @@ class Reach:
         self._pings = PeerPings(interface, settings.probe_port)
         self._stun = StunSession(settings.stun_servers, self._on_report, ipv6=settings.ipv6) if settings.stun else None
         self.checks = NetworkChecks(self._stun, ipv6=settings.ipv6)
+        self._seen = NatReport(enabled=settings.stun)  # as STUN says it
+        self._port_mapping: PortMappingSession | None = None
+        if settings.port_mapping and settings.stun:
+            self._port_mapping = PortMappingSession(settings.mesh_networks, lambda _: self._publish_report())
 
     async def run(self, discovery: DiscoveryClient) -> None:
         """Runs until cancelled."""
@@ -84,6 +92,9 @@ class Reach:
                 if self._stun is not None:
                     tasks.create_task(self._stun.run())
                     tasks.create_task(self._say_verdicts())
+                if self._port_mapping is not None:
+                    tasks.create_task(self._port_mapping.run())
+                self._publish_report()
                 async for snapshot in discovery.watch_peers():
                     self._on_peers(snapshot)
         finally:
@@ -100,6 +111,8 @@ class Reach:
             if self._stun is not None:
                 self._stun.use_peers(snapshot.observed_endpoints)
                 self._stun.use_port(own.wireguard_port)
+            if self._port_mapping is not None:
+                self._port_mapping.use_ports(own.wireguard_port, snapshot.exchange_port)
         keys = {target.public_key for target in wanted}
         self._instruments.retain(keys)
         self._publish(self._table.set_peers(keys))
@@ -123,7 +136,28 @@ class Reach:
     def _on_report(self, report: NatReport) -> None:
         self._verdict.note((report.mapping, report.external_endpoint), time.monotonic())
         self._report_changed.set()
-        self._publish(self._table.set_report(report))
+        self._seen = report
+        if self._port_mapping is not None:
+            self._port_mapping.use_report(report)
+        self._publish_report()
+
+    def _publish_report(self) -> None:
+        """Publishes what STUN and the router say together."""
+        if self._port_mapping is not None:
+            mapping = self._port_mapping.told
+        else:
+            mapping = PortMapping(self._settings.port_mapping, detail=NO_STUN if self._settings.port_mapping else "")
+        self._publish(self._table.set_report(replace(self._seen, port_mapping=mapping)))
+
+    def _on_links_changed(self) -> None:
+        self._client.hurry()
+        if self._port_mapping is not None:
+            self._port_mapping.look()
+
+    async def stop(self) -> None:
+        """Takes back what the router forwards to us."""
+        if self._port_mapping is not None:
+            await self._port_mapping.stop()
 
     async def _say_verdicts(self) -> None:
         """Says how the world sees this host once that is settled: servers answer one by one, and may differ."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wgmesh.core.model import IPNetwork
 from wgmesh.core.settings import DEFAULT_STUN_SERVERS
 
 
@@ -15,3 +16,5 @@ class NatSettings:
     stun: bool = True
     stun_servers: tuple[str, ...] = DEFAULT_STUN_SERVERS
     ipv6: bool = True
+    port_mapping: bool = True
+    mesh_networks: tuple[IPNetwork, ...] = ()

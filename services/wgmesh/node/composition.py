@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from wgmesh.core.model import (
+    SIGHTINGS_ANNOUNCED_MAX,
     CandidateSource,
     DesiredDevice,
     DesiredPeer,
@@ -38,7 +39,6 @@ from wgmesh.node.settings import NodeSettings
 
 IPV6_PREFIX_LENGTH = 64  # protocol notes, 3.3
 HOSTS_REMEMBERED = 4096  # mesh addresses: two for each of a thousand peers, and as many that are gone
-SIGHTINGS_ANNOUNCED_MAX = 2  # an honest server's and a lying one's; each costs our peers datagrams
 LOST = (Liveness.SUSPECT, Liveness.STALE)
 SEEN_MAX = 4096  # departed keys are kept only to tell leaving from a restart; four times the peers that may exist
 
@@ -255,6 +255,7 @@ class Composer:
             introducer=self._settings.introducer,
             nat_type=report.mapping.upstream_word if report.answered_at is not None else "",
             external_endpoints=_outside(report),
+            mapped_exchange=report.port_mapping.exchange_endpoint if report.port_mapping.is_confirmed else None,
         )
 
 
@@ -275,9 +276,20 @@ def _routed(device: ObservedDevice | None) -> NetworkIndex[None]:
 
 
 def _outside(report: NatReport) -> tuple[Endpoint, ...]:
-    """Where peers may try: the outside endpoint, or all that were seen where the STUN servers are divided."""
-    if report.external_endpoint is not None:
-        return (report.external_endpoint,)
+    """Where peers may try: the outside endpoint, or all that were seen where the STUN servers are divided.
+
+    What the router forwards comes first, if STUN agrees with its address. Of the other ports of that address only one
+    that all servers see leads here.
+    """
+    seen = (report.external_endpoint,) if report.external_endpoint is not None else _divided(report)
+    mapped = report.port_mapping.external_endpoint
+    if mapped is None or not report.port_mapping.is_confirmed:
+        return seen
+    others = [each for each in seen if each == report.external_endpoint or each.host != mapped.host]
+    return tuple(dict.fromkeys((mapped, *others)))
+
+
+def _divided(report: NatReport) -> tuple[Endpoint, ...]:
     return tuple(sighting.endpoint for sighting in report.sightings[:SIGHTINGS_ANNOUNCED_MAX])
 
 

@@ -78,6 +78,9 @@ class DatagramDriver(Generic[EventT]):
         self._channels[name] = channel
         self._loop.add_reader(channel.socket, self._receive, name)
 
+    def has_channel(self, name: str) -> bool:
+        return name in self._channels
+
     def remove_channel(self, name: str) -> None:
         """Closes the socket of this name, if there is one."""
         channel = self._channels.pop(name, None)

@@ -172,7 +172,12 @@ def _discovery(settings: MeshSettings, secret: Secret) -> DiscoverySettings:
 
 def _nat(settings: MeshSettings, layout: MeshLayout) -> NatSettings:
     return NatSettings(
-        probe_port=layout.probe_port, stun=settings.stun, stun_servers=settings.stun_servers, ipv6=settings.ipv6
+        probe_port=layout.probe_port,
+        stun=settings.stun,
+        stun_servers=settings.stun_servers,
+        ipv6=settings.ipv6,
+        port_mapping=settings.port_mapping,
+        mesh_networks=(mesh_ipv4_network(layout, settings.mesh_subnet), layout.ipv6_network),
     )
 
 

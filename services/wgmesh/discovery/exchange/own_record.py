@@ -13,7 +13,8 @@ def own_record(own: Own, places: Sequence[Endpoint], now: float) -> MemberRecord
     """Returns what the record says at `now`. `places` are addresses at which a DHT sees our exchange socket."""
     description = own.described
     local = [Endpoint(host, own.exchange_port) for host in own.local_hosts()]
-    exchanges = tuple(dict.fromkeys((*own.mappings, *places, *local, *own.seen_endpoints())))
+    mapped = () if own.mapped_exchange is None else (own.mapped_exchange,)
+    exchanges = tuple(dict.fromkeys((*mapped, *own.mappings, *places, *local, *own.seen_endpoints())))
     return MemberRecord(
         public_key=description.public_key,
         mesh_ipv4=description.mesh_ipv4,

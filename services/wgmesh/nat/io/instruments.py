@@ -8,7 +8,8 @@ from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.trace import Span, Tracer
-from wgmesh.core.model import Mapping, PublicKey
+from wgmesh.core.model import NatReport, PublicKey
+from wgmesh.nat.portmapping.steps import Protocol
 from wgmesh.nat.rtt_window import RttWindow
 from wgmesh.nat.tunnel_probe import ProbeTarget
 from wgmesh.runtime import telemetry
@@ -28,12 +29,14 @@ def rtt_histogram() -> ForgettableHistogram:
 class PathInstruments:
     """Round trip times per peer, the NAT type, and one span for each new peer from first probe to first answer.
 
-    `mapping()` returns the current mapping behaviour when it is asked for.
+    `report()` returns the NAT report as it is when it is asked for.
     """
 
-    def __init__(self, meter: Meter, tracer: Tracer, rtt: ForgettableHistogram, mapping: Callable[[], Mapping]) -> None:
+    def __init__(
+        self, meter: Meter, tracer: Tracer, rtt: ForgettableHistogram, report: Callable[[], NatReport]
+    ) -> None:
         self._tracer = tracer
-        self._mapping = mapping
+        self._report = report
         self._windows: dict[PublicKey, RttWindow] = {}
         self._spans: dict[PublicKey, Span] = {}
         self._answered: set[PublicKey] = set()
@@ -50,6 +53,11 @@ class PathInstruments:
         )
         meter.create_observable_gauge(
             "wgmesh_nat_type", [self._observe_nat_type], description="1 for the kind of NAT we are behind."
+        )
+        meter.create_observable_gauge(
+            "wgmesh_port_mapping",
+            [self._observe_port_mapping],
+            description="1 for the protocol by which the router forwards our port, as STUN confirms.",
         )
 
     def retain(self, keys: Collection[PublicKey]) -> None:
@@ -100,5 +108,10 @@ class PathInstruments:
         return [Observation(value(window), {"peer_key": key.short}) for key, window in tuple(self._windows.items())]
 
     def _observe_nat_type(self, _: CallbackOptions) -> Iterable[Observation]:
-        current = self._mapping().upstream_word
+        current = self._report().mapping.upstream_word
         return [Observation(int(word == current), {"type": word}) for word in NAT_TYPES]
+
+    def _observe_port_mapping(self, _: CallbackOptions) -> Iterable[Observation]:
+        mapping = self._report().port_mapping
+        current = mapping.protocol if mapping.is_confirmed else ""
+        return [Observation(int(protocol == current), {"protocol": protocol}) for protocol in Protocol]

@@ -1,0 +1,111 @@
+"""A node behind a NAT that lets nobody in has its router forward its ports, and is reached through them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import pytest
+from support.doubles.stun_responder import honest, responding
+from support.lab.home_router import NAT_PMP, PCP, UPNP, HomeRouter
+from support.lab.meshes import CONNECTED
+from support.lab.nat_lab import background
+from support.lab.swarm import INTERNET
+from support.waiting import PATIENCE_S
+from wgmesh.cli import exits
+from wgmesh.demo.fabric import Fabric
+from wgmesh.demo.host import Host
+from wgmesh.demo.nodes import MeshNode, new_secret
+from wgmesh.demo.waiting import wait_for
+
+REFUSALS = 3  # so often it was called in vain, and each time it would have been reached
+
+
+class Scene:
+    """A node at home, and one outside that knows nothing of it but its router's address."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.router = HomeRouter(fabric)
+        self.servers = fabric.add_hosts(["stun1", "stun2"], INTERNET)
+        stun = [f"--stun={server.ipv4}:3478" for server in self.servers]
+        secret = new_secret()
+        self.home = MeshNode(fabric.add_host("home"), secret, "--no-dht", *stun)
+        outside = fabric.add_host("outside", INTERNET)
+        self.outside = MeshNode(outside, secret, "--no-dht", "--no-stun", "--peer", self.router.outside)
+        # What leaves home for there gets out only as an answer, so all that connects the two came in by a mapping.
+        self.router.host.nft(
+            "table inet oneway {\nchain through { type filter hook forward priority -1; policy accept;"
+            f' iifname "eth0" ip daddr {outside.ipv4} ct state new drop; }}\n}}\n'
+        )
+
+    def mapping(self) -> dict[str, object]:
+        """What the node at home says of port mapping."""
+        said: dict[str, object] = json.loads(self.home.cli("status", "--json").stdout)["nat"]["port_mapping"]
+        return said
+
+    def mapped(self) -> dict[str, object] | None:
+        said = self.mapping()
+        return said if said["confirmed"] else None
+
+    def leave(self) -> None:
+        assert self.home.cli("down").returncode == exits.OK
+
+
+@pytest.fixture
+def scene(fabric: Fabric) -> Iterator[Scene]:
+    made = Scene(fabric)
+    with serving(made.servers[0]), serving(made.servers[1]):
+        yield made
+
+
+def test_a_node_is_reached_from_outside_through_its_mapping_names_it_and_takes_it_back(scene: Scene) -> None:
+    scene.router.serve(PCP)
+    scene.outside.start()
+    scene.home.start("--no-port-mapping")
+    wait_for(lambda: scene.router.refused_count() >= REFUSALS, PATIENCE_S, "the node outside calls in vain")
+    assert scene.outside.peers() == []
+    assert "Port mapping: off" in scene.home.cli("status").stdout
+    assert scene.router.forwarded() == set()
+    scene.leave()
+
+    scene.home.start()
+
+    wait_for(lambda: [peer.state for peer in scene.outside.peers()] == [CONNECTED], PATIENCE_S, "they are connected")
+    status = scene.home.wait_until_ready()
+    ports = {status.listen_port, status.exchange_port}
+    assert scene.router.forwarded() == ports
+    assert (
+        f"Port mapping: PCP {scene.router.outside}:{status.listen_port}, renewed in" in scene.home.cli("status").stdout
+    )
+    [peer] = scene.outside.peers()
+    assert (peer.endpoint.host, peer.endpoint.port) == (scene.router.outside, status.listen_port)
+    scene.leave()
+    assert scene.router.forwarded() == set()
+
+
+@pytest.mark.parametrize("protocol", [NAT_PMP, UPNP])
+def test_a_router_that_speaks_an_older_protocol_is_asked_by_that(scene: Scene, protocol: str) -> None:
+    scene.router.serve(protocol)
+
+    scene.home.start()
+    scene.home.wait_until_ready()
+
+    said = wait_for(scene.mapped, PATIENCE_S, "the mapping is there")
+    status = scene.home.wait_until_ready()
+    assert said["protocol"] == protocol
+    assert said["external_endpoint"] == f"{scene.router.outside}:{status.listen_port}"
+    assert said["exchange_endpoint"] == f"{scene.router.outside}:{status.exchange_port}"
+    assert scene.router.forwarded() == {status.listen_port, status.exchange_port}
+    scene.leave()
+    assert scene.router.forwarded() == set()
+
+
+@contextmanager
+def serving(host: Host) -> Iterator[None]:
+    async def serve() -> AsyncIterator[None]:
+        async with responding([(str(host.ipv4), 3478)], honest):
+            yield
+
+    with background(host.namespace, serve):
+        yield
