@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.doubles.fake_node import ALICE_TEXT, NOW, alice, bob, failing, status
 from wgmesh.cli import render, units
@@ -170,6 +172,7 @@ Uptime: 1h
 Privileges: separated
 Peers: 1 connected of 2 known
 NAT: endpoint-independent (cone), seen as 203.0.113.9:40000, 1m ago
+Port mapping: off
 Advertised Routes: 192.168.9.0/24
 
 Discovery:
@@ -218,6 +221,15 @@ def test_a_running_node_as_json_holds_everything_the_text_does() -> None:
         "answered": "2023-11-14T23:14:00Z",
         "detail": "",
         "sightings": [],
+        "port_mapping": {
+            "enabled": False,
+            "protocol": "",
+            "external_endpoint": "",
+            "exchange_endpoint": "",
+            "confirmed": False,
+            "renews": None,
+            "detail": "",
+        },
     }
 
 
@@ -296,12 +308,42 @@ def test_who_says_where_the_outside_sees_a_node_is_shown(
     assert f"NAT: {text}, 1m ago" in render.status_text(shown, NOW)
 
 
+@pytest.mark.parametrize(
+    ("mapping", "text"),
+    [
+        ({"enabled": False}, "off"),
+        ({"enabled": True, "detail": "not asked: no NAT is known of"}, "none (not asked: no NAT is known of)"),
+        (
+            {"enabled": True, "protocol": "PCP", "confirmed": True, "renew": 3500},
+            "PCP 198.51.100.7:51820, renewed in 58m",
+        ),
+        ({"enabled": True, "protocol": "PCP", "confirmed": True}, "PCP 198.51.100.7:51820, being renewed"),
+        (
+            {"enabled": True, "protocol": "NAT-PMP", "detail": "STUN does not see this host there", "renew": 60},
+            "NAT-PMP 198.51.100.7:51820, unconfirmed: STUN does not see this host there, renewed in 1m",
+        ),
+    ],
+)
+def test_what_the_router_forwards_is_shown_or_why_it_does_not(mapping: dict[str, Any], text: str) -> None:
+    shown = status()
+    told = shown.nat.port_mapping
+    told.enabled, told.protocol = mapping["enabled"], mapping.get("protocol", "")
+    told.confirmed, told.detail = mapping.get("confirmed", False), mapping.get("detail", "")
+    if told.protocol:
+        told.external_endpoint.CopyFrom(endpoint_pb2.Endpoint(host="198.51.100.7", port=51820))
+    if "renew" in mapping:
+        told.renew_time.FromSeconds(int(NOW) + mapping["renew"])
+
+    assert f"Port mapping: {text}" in render.status_text(shown, NOW).splitlines()
+
+
 def test_a_node_that_is_just_starting_can_be_shown() -> None:
     text = render.status_text(node_pb2.GetStatusResponse(interface="wg0"), NOW)
 
     assert "Interface: wg0 (no device yet)" in text
     assert "Public Key: -" in text
     assert "NAT: not looked at" in text
+    assert "Port mapping: not looked at" in text
 
 
 def test_a_word_from_a_newer_node_stays_a_number() -> None:

@@ -38,6 +38,7 @@ from wgmesh.core.model import (
     PeerFailure,
     PeerProof,
     PeersSnapshot,
+    PortMapping,
     PresharedKey,
     PublicKey,
     RefusedRoute,
@@ -101,6 +102,7 @@ descriptions = st.builds(
     introducer=st.booleans(),
     nat_type=texts,
     external_endpoints=st.lists(endpoints, max_size=3).map(tuple),
+    mapped_exchange=st.none() | endpoints,
 )
 layers = st.builds(DiscoveryLayer, texts, st.sampled_from(LayerState), texts, st.none() | times)
 observed_peers = st.builds(
@@ -179,6 +181,16 @@ def test_a_ban_arrives_whole(ban: Ban) -> None:
                 st.builds(Sighting, endpoints, st.lists(endpoints, max_size=2).map(tuple), st.integers(0, 16)),
                 max_size=3,
             ).map(tuple),
+            st.builds(
+                PortMapping,
+                st.booleans(),
+                texts,
+                st.none() | endpoints,
+                st.none() | endpoints,
+                st.booleans(),
+                st.none() | times,
+                texts,
+            ),
         ),
     )
 )

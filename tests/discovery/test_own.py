@@ -204,6 +204,18 @@ def test_outside_addresses_are_offered_before_those_of_the_host_and_each_once() 
     assert [str(each) for each in own.candidates()] == ["203.0.113.4:7000", "192.168.1.1:51820", "192.168.2.1:51820"]
 
 
+def test_strangers_use_the_port_that_the_router_forwards_and_the_record_names_it_first() -> None:
+    own = node()
+    own.describe(DESCRIPTION, NOW)
+    seen = Endpoint.parse("203.0.113.4:40000")
+    own.set_mappings((seen,), NOW)
+    assert own.outside_port == 40000
+    mapped = Endpoint.parse("203.0.113.4:52000")
+    own.describe(replace(DESCRIPTION, mapped_exchange=mapped), NOW)
+    assert own.outside_port == 52000
+    assert own_record(own, (), NOW).exchanges[:2] == (mapped, seen)
+
+
 def test_no_more_addresses_are_offered_than_an_announcement_may_hold() -> None:
     own = node()
     own.describe(DESCRIPTION, NOW)

@@ -32,6 +32,9 @@ JUDGES: dict[str, tuple[str, ...]] = {
     "core/pauses": ("tests/core/test_pauses.py",),
     "nat/classify": ("tests/nat/test_classify.py",),
     "nat/paths": ("tests/nat/test_paths.py",),
+    "nat/portmapping/mapper": ("tests/nat/portmapping/test_mapper.py",),
+    "nat/portmapping/pcp": ("tests/nat/portmapping/test_codecs.py",),
+    "nat/portmapping/external": ("tests/nat/portmapping/test_rules.py",),
     "discovery/members/evidence": ("tests/discovery/members/test_evidence.py",),
     "discovery/members/table": (
         "tests/discovery/members/test_table.py",

@@ -14,6 +14,7 @@ from wgmesh.core.addressing import derive_ipv4, derive_ipv6
 from wgmesh.core.keys.keyschedule import derive
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import (
+    SIGHTINGS_ANNOUNCED_MAX,
     Candidate,
     CandidateSource,
     DesiredPeer,
@@ -27,12 +28,13 @@ from wgmesh.core.model import (
     PathsSnapshot,
     Peer,
     PeersSnapshot,
+    PortMapping,
     PublicKey,
     SelfDescription,
     Sighting,
 )
 from wgmesh.core.wireguard_times import REJECT_AFTER_S
-from wgmesh.node.composition import SEEN_MAX, SIGHTINGS_ANNOUNCED_MAX, Composer, Composition, World
+from wgmesh.node.composition import SEEN_MAX, Composer, Composition, World
 from wgmesh.node.handshakes import INITIATOR_KEEPALIVE_S, RETRY_GAP_S
 from wgmesh.node.liveness import Liveness
 from wgmesh.node.settings import NodeSettings
@@ -407,6 +409,27 @@ def test_where_stun_servers_are_divided_all_they_say_is_a_candidate_up_to_a_boun
 
     assert describe(report).external_endpoints == seen[:SIGHTINGS_ANNOUNCED_MAX]
     assert describe(replace(report, external_endpoint=seen[5])).external_endpoints == (seen[5],)
+
+
+MAPPED, MAPPED_EXCHANGE = map(Endpoint.parse, ("198.51.100.1:51999", "198.51.100.1:52000"))
+FORWARDED = PortMapping(True, "PCP", MAPPED, MAPPED_EXCHANGE, is_confirmed=True)
+
+
+def test_what_the_router_forwards_comes_first_and_other_ports_of_its_address_only_if_all_servers_see_them() -> None:
+    beside, elsewhere = Endpoint.parse("198.51.100.1:40000"), Endpoint.parse("198.51.100.9:40000")
+    divided = replace(REPORT, sightings=(Sighting(beside), Sighting(elsewhere)), port_mapping=FORWARDED)
+
+    told = describe(divided)
+    assert (told.external_endpoints, told.mapped_exchange) == ((MAPPED, elsewhere), MAPPED_EXCHANGE)
+    assert describe(replace(divided, external_endpoint=beside)).external_endpoints == (MAPPED, beside)
+    assert describe(replace(divided, external_endpoint=MAPPED)).external_endpoints == (MAPPED,)
+
+
+def test_a_mapping_that_stun_has_not_confirmed_is_told_to_nobody() -> None:
+    report = replace(REPORT, external_endpoint=ENDPOINT, port_mapping=replace(FORWARDED, is_confirmed=False))
+
+    assert describe(report).external_endpoints == (ENDPOINT,)
+    assert describe(report).mapped_exchange is None
 
 
 def test_the_description_says_what_the_operator_has_set() -> None:

@@ -14,6 +14,7 @@ OTHERS = {
     "services/wgmesh/runtime/files.py": "the one place",
     "services/wgmesh/runtime/process_stats.py": "/proc/self, which the kernel writes",
     "services/wgmesh/runtime/supervisor_socket.py": "/proc/net, which the kernel writes",
+    "services/wgmesh/nat/portmapping/io/session.py": "/proc/net, which the kernel writes",
     "services/wgmesh/wireguard/io/backend.py": "/proc/net, which the kernel writes",
     "services/wgmesh/supervisor/io/privileges.py": "a pipe from its own child",
     "services/wgmesh/supervisor/io/socket_owner.py": "the identity of an earlier life, which is another user's still",

@@ -82,10 +82,11 @@ def _port_mapping_value(mapping: nat_pb2.PortMapping) -> dict[str, object]:
     }
 
 
-def port_mapping_text(mapping: nat_pb2.PortMapping, now: float) -> str:
+def port_mapping_text(nat: nat_pb2.NatReport, now: float) -> str:
     """What the router forwards, or why it does not."""
+    mapping = nat.port_mapping
     if not mapping.enabled:
-        return "off"
+        return "off" if nat.enabled else "not looked at"
     endpoint = optional_endpoint(mapping, "external_endpoint")
     if not endpoint:
         return f"none ({clean(mapping.detail)})" if mapping.detail else "none"

@@ -256,7 +256,7 @@ def status_text(status: node_pb2.GetStatusResponse, now: float) -> str:
         "Privileges": "separated" if status.privileges_separated else "not separated: all processes run as one user",
         "Peers": f"{status.active_peer_count} connected{suspect} of {status.total_peer_count} known",
         "NAT": nat_text(status.nat, now),
-        "Port mapping": port_mapping_text(status.nat.port_mapping, now),
+        "Port mapping": port_mapping_text(status.nat, now),
         "Advertised Routes": ", ".join(status.routable_networks),
     }
     parts = ["Mesh Status\n===========", *(f"{name}: {value}" for name, value in lines.items() if value)]

@@ -8,7 +8,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from wgmesh.core.model import Mapping, PublicKey
+from wgmesh.core.model import Mapping, NatReport, PortMapping, PublicKey
 from wgmesh.nat.io.instruments import RTT_BOUNDARIES_S, PathInstruments
 from wgmesh.nat.tunnel_probe import ProbeTarget
 from wgmesh.runtime.histograms import ForgettableHistogram
@@ -23,14 +23,14 @@ class Bench:
     """Instruments with everything that they record at hand."""
 
     def __init__(self) -> None:
-        self.mapping = Mapping.UNKNOWN
+        self.report = NatReport()
         self._reader = InMemoryMetricReader()
         self._exporter = InMemorySpanExporter()
         tracers = TracerProvider()
         tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         meter = MeterProvider([self._reader]).get_meter("test")
         self.rtt = ForgettableHistogram("wgmesh_probe_rtt_seconds", "", RTT_BOUNDARIES_S, lambda: 0)
-        self.instruments = PathInstruments(meter, tracers.get_tracer("test"), self.rtt, lambda: self.mapping)
+        self.instruments = PathInstruments(meter, tracers.get_tracer("test"), self.rtt, lambda: self.report)
 
     def points(self, name: str) -> list[Any]:
         data = self._reader.get_metrics_data()
@@ -53,7 +53,7 @@ class Bench:
 
 def test_the_nat_type_is_one_for_the_current_kind_and_zero_for_the_others() -> None:
     bench = Bench()
-    bench.mapping = Mapping.ENDPOINT_INDEPENDENT
+    bench.report = NatReport(mapping=Mapping.ENDPOINT_INDEPENDENT)
 
     values = {point.attributes["type"]: point.value for point in bench.points("wgmesh_nat_type")}
 
@@ -108,3 +108,17 @@ def test_the_span_of_a_peer_that_goes_unanswered_ends_with_it() -> None:
     bench.instruments.retain(set())
 
     assert [span.attributes["answered"] for span in bench.spans()] == [False]
+
+
+def test_the_port_mapping_is_one_for_its_protocol_once_it_is_confirmed() -> None:
+    bench = Bench()
+
+    def values() -> dict[str, int]:
+        return {point.attributes["protocol"]: point.value for point in bench.points("wgmesh_port_mapping")}
+
+    nothing = {"PCP": 0, "NAT-PMP": 0, "UPnP-IGD": 0}
+    assert values() == nothing
+    bench.report = NatReport(port_mapping=PortMapping(True, "PCP"))
+    assert values() == nothing
+    bench.report = NatReport(port_mapping=PortMapping(True, "PCP", is_confirmed=True))
+    assert values() == nothing | {"PCP": 1}
