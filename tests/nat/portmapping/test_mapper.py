@@ -128,6 +128,8 @@ def test_that_the_exchange_port_is_refused_does_not_cost_the_tunnel_its_mapping(
 
         assert place.external == Endpoint(OUTSIDE, WIREGUARD)
         assert place.mapper.mapping(EXCHANGE) is None
+        assert place.mapper.renew_at is not None
+        assert place.mapper.renew_at - place.now > PAUSE_S
 
 
 def test_a_port_that_is_taken_outside_is_replaced_by_another() -> None:
@@ -254,6 +256,65 @@ def test_a_router_that_says_it_has_started_again_is_asked_for_all_mappings_at_on
     place.run(1)
 
     assert place.router.forwards == BOTH
+    count = len(place.sent)
+    place.run(PAUSE_S)
+    assert len(place.sent) == count
+
+
+def test_an_announcement_during_a_round_is_remembered_until_its_end() -> None:
+    place = home("pcp")
+    place.run(LIFETIME_S / 2 - 1)
+    place.is_reachable = False
+    place.run(1.2)  # the renewal has begun, and waits
+    place.mapper.handle_datagram(announcement(0), Endpoint(GATEWAY, 5351), place.now, ANNOUNCEMENTS)
+    place.router.forget(place.now)
+    place.run(10)  # all protocols in vain
+    place.is_reachable = True
+    place.run(FORGOTTEN_GAP_S)
+
+    assert place.router.forwards == BOTH
+
+
+def test_a_mapping_of_upnp_is_not_touched_by_announcements_of_other_protocols() -> None:
+    place = home("upnp")
+    place.run(100)
+    count = len(place.sent)
+
+    for epoch_s, version in ((5000, 0), (0, 0), (5000, 2), (0, 2)):
+        place.mapper.handle_datagram(announcement(epoch_s, version), Endpoint(GATEWAY, 5351), place.now, ANNOUNCEMENTS)
+        place.run(60)
+
+    assert len(place.sent) == count
+
+
+def test_a_router_that_refuses_is_not_asked_more_often_for_starting_again_all_the_time() -> None:
+    place = Home(Router({"pcp"}, result=2))
+    place.want(WANTED)
+    place.run(60)
+    count = len(place.sent)
+
+    place.router.forget(place.now)
+    place.run(PAUSE_S * 2.5)
+
+    rounds = [sent for _, sent in place.sent[count:] if isinstance(sent, Transmit) and sent.data[0] == 2]
+    assert len(rounds) == 2
+
+
+def test_a_renewal_in_vain_is_tried_again_after_each_pause_while_the_mapping_lasts() -> None:
+    place = home("pcp")
+    place.run(LIFETIME_S / 2 - 1)
+    place.is_reachable = False
+    changes = place.changes
+    place.run(PAUSE_S + 60)
+
+    assert place.external is not None
+    assert place.mapper.reason == "the router answers neither PCP nor NAT-PMP nor UPnP-IGD"
+    assert place.changes > changes
+    place.is_reachable = True
+    count = len(place.sent)
+    place.run(PAUSE_S)
+    assert len(place.sent) > count
+    assert place.mapper.reason == ""
 
 
 def test_an_announcement_of_a_router_that_has_not_started_again_changes_nothing() -> None:

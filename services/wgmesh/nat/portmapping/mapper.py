@@ -74,7 +74,6 @@ class Mapper:
         self._released: Site | None = None  # the router from which mappings are taken back
         self._kept: dict[int, _Kept] = {}
         self._epoch = EpochMemory()
-        self._epoch_of: type[object] | None = None
         self._forgotten = False
         self._hurried_at = float("-inf")
         self._conversation: Conversation | None = None
@@ -85,7 +84,7 @@ class Mapper:
         self._asked_count = 0
         self._number = 0
         self._due_at: float | None = None
-        self._round_at: float | None = None
+        self._round_at: float | None = None  # None during a round
         self._transmits: deque[Transmit] = deque()
         self._events: deque[FetchWanted | Changed] = deque()
 
@@ -152,7 +151,7 @@ class Mapper:
             else:
                 self._advance(None, now)
         self._drop_expired(now)
-        if self.is_idle and self._round_at is not None and self._round_at <= now:
+        if self._round_at is not None and self._round_at <= now:
             self._begin_round(now)
 
     def poll_transmit(self) -> Transmit | None:
@@ -163,7 +162,7 @@ class Mapper:
 
     def poll_timeout(self) -> float | None:
         due = [kept.expires_at for kept in self._kept.values()]
-        due += [at for at in (self._due_at, self._round_at if self.is_idle else None) if at is not None]
+        due += [at for at in (self._due_at, self._round_at) if at is not None]
         return min(due, default=None)
 
     @property
@@ -258,8 +257,7 @@ class Mapper:
         """The router has lost its mappings: the next round is due soon."""
         self._forgotten = False
         soon = max(now, self._hurried_at + FORGOTTEN_GAP_S)
-        if self._round_at is not None and soon < self._round_at:
-            self._round_at = self._hurried_at = soon
+        self._round_at = self._hurried_at = min(soon, self._round_at or soon)
 
     def _drop_expired(self, now: float) -> None:
         expired = [port for port, kept in self._kept.items() if kept.expires_at <= now]
@@ -270,7 +268,7 @@ class Mapper:
     def _note_epoch(self, answer: object, now: float) -> None:
         epoch_s = answer.epoch_s if isinstance(answer, (pcp.Answer, natpmp.Answer)) else None
         if epoch_s is not None:
-            self._hear_epoch(type(answer), epoch_s, now)
+            self._hear_epoch(epoch_s, now)
 
     def _on_announcement(self, data: bytes, source: Endpoint, now: float) -> None:
         """A router that has started again says so to all (RFC 6887, section 14.1; RFC 6886, section 3.2.1)."""
@@ -279,19 +277,16 @@ class Mapper:
             if source.port != pcp.PORT:
                 return
             if Protocol.PCP in held:
-                self._hear_epoch(pcp.Answer, pcp.decode_announcement(data), now)
+                self._hear_epoch(pcp.decode_announcement(data), now)
             elif Protocol.NAT_PMP in held:
-                self._hear_epoch(natpmp.Answer, natpmp.decode_address(data).epoch_s, now)
+                self._hear_epoch(natpmp.decode_address(data).epoch_s, now)
         except MalformedMessage:
             return
         if self._forgotten and self.is_idle:
             self._hurry(now)
 
-    def _hear_epoch(self, kind: type[object], epoch_s: int, now: float) -> None:
+    def _hear_epoch(self, epoch_s: int, now: float) -> None:
         """Asks for all mappings again where the router has lost them since the answer before."""
-        if kind is not self._epoch_of:
-            self._epoch_of = kind
-            self._epoch.clear()
         if self._epoch.hear(epoch_s, now) and self._kept:
             self._forgotten = True
 
