@@ -72,6 +72,7 @@ def test_the_ports_of_the_reference_are_open_and_no_others(start_mesh: StartMesh
     status = a.wait_until_ready()
     exchange = status.exchange_port
     only_private = ("a free one", "UDP")
+    only_mapped = ("5350", "UDP")  # test_port_mapping.py
     ports = {
         ("51820, or the next free one", "UDP"): status.listen_port,
         ("51821 to 52820, by secret", "UDP"): exchange,
@@ -79,7 +80,7 @@ def test_the_ports_of_the_reference_are_open_and_no_others(start_mesh: StartMesh
         ("exchange port + 1, or a free one", "UDP"): exchange + 1,
         ("exchange port + 2000", "TCP"): exchange + 2000,
     }
-    assert set(_PORT.findall(PAGE.read_text())) == {*ports, only_private}
+    assert set(_PORT.findall(PAGE.read_text())) == {*ports, only_private, only_mapped}
     assert 51821 <= exchange <= 52820
 
     wait_for(lambda: opened(a) >= {(kind, port) for (_, kind), port in ports.items()}, PATIENCE_S, "all are open")

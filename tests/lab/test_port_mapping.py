@@ -19,6 +19,7 @@ from wgmesh.demo.host import Host
 from wgmesh.demo.nodes import MeshNode, new_secret
 from wgmesh.demo.waiting import wait_for
 
+VICTIM = "44.150.0.66"  # where a lying router wants our peers to call
 REFUSALS = 3  # so often it was called in vain, and each time it would have been reached
 
 
@@ -43,6 +44,10 @@ class Scene:
         """What the node at home says of port mapping."""
         said: dict[str, object] = json.loads(self.home.cli("status", "--json").stdout)["nat"]["port_mapping"]
         return said
+
+    def held(self) -> dict[str, object] | None:
+        said = self.mapping()
+        return said if said["protocol"] else None
 
     def mapped(self) -> dict[str, object] | None:
         said = self.mapping()
@@ -78,6 +83,7 @@ def test_a_node_is_reached_from_outside_through_its_mapping_names_it_and_takes_i
     assert (
         f"Port mapping: PCP {scene.router.outside}:{status.listen_port}, renewed in" in scene.home.cli("status").stdout
     )
+    assert "224.0.0.1:5350" in scene.home.host.exec("ss", "-Hlun")  # where the router says that it has started again
     [peer] = scene.outside.peers()
     assert (peer.endpoint.host, peer.endpoint.port) == (scene.router.outside, status.listen_port)
     scene.leave()
@@ -99,6 +105,21 @@ def test_a_router_that_speaks_an_older_protocol_is_asked_by_that(scene: Scene, p
     assert scene.router.forwarded() == {status.listen_port, status.exchange_port}
     scene.leave()
     assert scene.router.forwarded() == set()
+
+
+def test_where_stun_sees_another_address_than_the_router_names_the_mapping_is_shown_as_unconfirmed(
+    scene: Scene,
+) -> None:
+    scene.router.serve(PCP, claimed=VICTIM)
+
+    scene.home.start()
+    scene.home.wait_until_ready()
+
+    said = wait_for(scene.held, PATIENCE_S, "the router has answered")
+    port = scene.home.wait_until_ready().listen_port
+    assert (said["confirmed"], said["external_endpoint"]) == (False, f"{VICTIM}:{port}")
+    text = scene.home.cli("status").stdout
+    assert f"Port mapping: PCP {VICTIM}:{port}, unconfirmed: STUN does not see this host at {VICTIM}, renewed" in text
 
 
 @contextmanager

@@ -62,8 +62,11 @@ class HomeRouter:
         self.outside = str(self.host.attachments[1].ipv4.ip)
         self.host.nft(RULES)
 
-    def serve(self, protocol: str) -> Process:
-        """Starts `miniupnpd` so that this protocol is the first that it answers."""
+    def serve(self, protocol: str, claimed: str = "") -> Process:
+        """Starts `miniupnpd` so that this protocol is the first that it answers.
+
+        `claimed` is what it says of its external address, empty for the truth.
+        """
         settings = {
             "ext_ifname": "eth1",
             "listening_ip": "eth0",
@@ -79,6 +82,8 @@ class HomeRouter:
             "lease_file": str(self.host.directory / "leases"),
             "http_port": "0",
         }
+        if claimed:
+            settings["ext_ip"] = claimed
         rules = [
             f"allow 1024-65535 {self.host.attachments[0].ipv4.network} 1024-65535",
             "deny 0-65535 0.0.0.0/0 0-65535",
