@@ -20,6 +20,7 @@ from wgmesh.demo.nodes import MeshNode, new_secret
 from wgmesh.demo.waiting import wait_for
 
 VICTIM = "44.150.0.66"  # where a lying router wants our peers to call
+MADE = "port mapping made"
 REFUSALS = 3  # so often it was called in vain, and each time it would have been reached
 
 
@@ -103,6 +104,22 @@ def test_a_router_that_speaks_an_older_protocol_is_asked_by_that(scene: Scene, p
     assert said["external_endpoint"] == f"{scene.router.outside}:{status.listen_port}"
     assert said["exchange_endpoint"] == f"{scene.router.outside}:{status.exchange_port}"
     assert scene.router.forwarded() == {status.listen_port, status.exchange_port}
+    scene.leave()
+    assert scene.router.forwarded() == set()
+
+
+def test_a_nat_process_that_was_killed_renews_the_mapping_of_its_earlier_life(scene: Scene) -> None:
+    """A router of PCP refuses that to somebody with another nonce."""
+    scene.router.serve(PCP)
+    node = scene.home.start()
+    wait_for(lambda: node.output().count(MADE) == 1, PATIENCE_S, "the mapping is there")
+    ports = scene.router.forwarded()
+
+    scene.home.kill_service("nat")
+
+    wait_for(lambda: node.output().count(MADE) == 2, PATIENCE_S, "it is there again")
+    assert node.output().count(f"{MADE} protocol=PCP") == 2
+    assert scene.router.forwarded() == ports
     scene.leave()
     assert scene.router.forwarded() == set()
 
