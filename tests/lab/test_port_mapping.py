@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -11,12 +12,14 @@ from support.doubles.stun_responder import honest, responding
 from support.lab.home_router import NAT_PMP, PCP, UPNP, HomeRouter
 from support.lab.meshes import CONNECTED
 from support.lab.nat_lab import background
+from support.lab.outsider import ETH_P_ALL, drained
 from support.lab.swarm import INTERNET
 from support.waiting import PATIENCE_S
 from wgmesh.cli import exits
 from wgmesh.demo.fabric import Fabric
 from wgmesh.demo.host import Host
 from wgmesh.demo.nodes import MeshNode, new_secret
+from wgmesh.demo.pinger import socket_in
 from wgmesh.demo.waiting import wait_for
 
 VICTIM = "44.150.0.66"  # where a lying router wants our peers to call
@@ -108,17 +111,22 @@ def test_a_router_that_speaks_an_older_protocol_is_asked_by_that(scene: Scene, p
     assert scene.router.forwarded() == set()
 
 
-def test_a_nat_process_that_was_killed_renews_the_mapping_of_its_earlier_life(scene: Scene) -> None:
-    """A router of PCP refuses that to somebody with another nonce."""
+def test_a_nat_process_that_was_killed_asks_with_the_nonces_of_its_earlier_life(scene: Scene) -> None:
+    """A router may refuse to renew a mapping to somebody with another nonce (RFC 6887, section 11.3)."""
     scene.router.serve(PCP)
-    node = scene.home.start()
-    wait_for(lambda: node.output().count(MADE) == 1, PATIENCE_S, "the mapping is there")
-    ports = scene.router.forwarded()
+    with socket_in(scene.home.host.namespace, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as tap:
+        tap.setblocking(False)
+        node = scene.home.start()
+        wait_for(lambda: node.output().count(MADE) == 1, PATIENCE_S, "the mapping is there")
+        before = list(nonces(drained(tap)))
+        ports = scene.router.forwarded()
+        scene.home.kill_service("nat")
+        wait_for(lambda: node.output().count(MADE) == 2, PATIENCE_S, "it is there again")
+        after = list(nonces(drained(tap)))
 
-    scene.home.kill_service("nat")
-
-    wait_for(lambda: node.output().count(MADE) == 2, PATIENCE_S, "it is there again")
-    assert node.output().count(f"{MADE} protocol=PCP") == 2
+    assert {port for port, _ in before} == ports
+    assert set(after) == set(before)
+    assert len(set(after)) == len(ports)
     assert scene.router.forwarded() == ports
     scene.leave()
     assert scene.router.forwarded() == set()
@@ -137,6 +145,16 @@ def test_where_stun_sees_another_address_than_the_router_names_the_mapping_is_sh
     assert (said["confirmed"], said["external_endpoint"]) == (False, f"{VICTIM}:{port}")
     text = scene.home.cli("status").stdout
     assert f"Port mapping: PCP {VICTIM}:{port}, unconfirmed: STUN does not see this host at {VICTIM}, renewed" in text
+
+
+def nonces(frames: list[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The internal port and the nonce of each MAP of PCP that was sent (RFC 6887, figures 2 and 9)."""
+    for frame in frames:
+        packet = frame[14:]
+        if frame[12:14] == b"\x08\x00" and packet[9] == socket.IPPROTO_UDP:
+            segment = packet[(packet[0] & 15) * 4 :]
+            if int.from_bytes(segment[2:4], "big") == 5351 and segment[8:10] == b"\x02\x01":
+                yield int.from_bytes(segment[48:50], "big"), segment[32:44]
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
-from support.doubles.router import EXCHANGE, GATEWAY, OUTSIDE, OWN, WANTED, WIREGUARD, Home, Router
+from support.doubles.router import EXCHANGE, GATEWAY, OUTSIDE, OWN, SEED, WANTED, WIREGUARD, Home, Router
 from wgmesh.core.model import Endpoint
 from wgmesh.core.sansio import Transmit
+from wgmesh.nat.portmapping.conversations import nonce
 from wgmesh.nat.portmapping.mapper import (
     ANNOUNCEMENTS,
     FETCH_TIMEOUT_S,
@@ -486,3 +487,9 @@ def test_where_the_protocol_that_worked_is_switched_off_another_one_takes_over()
     made = place.mapper.mapping(WIREGUARD)
     assert made is not None
     assert made.protocol == "UPnP-IGD"
+
+
+def test_each_port_has_a_nonce_of_its_own_that_follows_from_the_seed() -> None:
+    assert nonce(SEED, WIREGUARD) == nonce(SEED, WIREGUARD)
+    assert len({nonce(SEED, WIREGUARD), nonce(SEED, EXCHANGE), nonce(bytes(16), WIREGUARD)}) == 3
+    assert len(nonce(SEED, WIREGUARD)) == 12
