@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import replace
 
-from wgmesh.core.model import ObservedDevice, Overlap
+from wgmesh.core.model import Endpoint, NatReport, ObservedDevice, Overlap
 from wgmesh.node.addresses import OwnAddresses
-from wgmesh.node.host_warnings import SHOWN_MAX, host_warnings
+from wgmesh.node.host_warnings import SHOWN_MAX, host_warnings, nat_warnings
 
 OWN = OwnAddresses(ipaddress.IPv4Address("10.77.0.1"), ipaddress.IPv6Address("fd5a::1"))
 DEVICE = ObservedDevice("wg0", "kernel", 51820)
@@ -55,3 +55,14 @@ def test_addresses_that_are_not_guarded_are_told() -> None:
     assert told(problem="This kernel has no nf_tables.") == [
         ("mesh-addresses-not-guarded", "This kernel has no nf_tables.")
     ]
+
+
+def test_a_node_without_raw_sockets_says_so_once_and_what_to_do() -> None:
+    seen = Endpoint.parse("44.64.1.2:51820")
+
+    (warning,) = nat_warnings(NatReport(enabled=True, external_endpoint=seen))
+
+    assert warning.code == "no-raw-sockets"
+    assert "CAP_NET_RAW" in warning.text
+    assert nat_warnings(NatReport(enabled=True, external_endpoint=seen, from_wireguard_port=True)) == []
+    assert nat_warnings(NatReport(enabled=True)) == []

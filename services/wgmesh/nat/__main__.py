@@ -12,6 +12,7 @@ from wgmesh.core.model import Endpoint, Mapping, NatReport, PathsSnapshot, Peers
 from wgmesh.core.steady import Steady
 from wgmesh.nat.io.instruments import PathInstruments, rtt_histogram
 from wgmesh.nat.io.network_checks import NetworkChecks
+from wgmesh.nat.io.opener_socket import OpenerSocket
 from wgmesh.nat.io.peer_pings import PeerPings, PingOutcome
 from wgmesh.nat.io.probe_client import ProbeClient
 from wgmesh.nat.io.probe_server import ProbeServer
@@ -82,6 +83,7 @@ class Reach:
         self._port_mapping: PortMappingSession | None = None
         if settings.port_mapping and settings.stun:
             self._port_mapping = PortMappingSession(settings.mesh_networks, lambda _: self._publish_report())
+        self._openers = OpenerSocket(self._instruments.opened, ipv6=settings.ipv6)
 
     async def run(self, discovery: DiscoveryClient) -> None:
         """Runs until cancelled."""
@@ -95,6 +97,8 @@ class Reach:
                 if self._port_mapping is not None:
                     tasks.create_task(self._port_mapping.run())
                 self._publish_report()
+                if self._stun is not None and self._settings.punching:
+                    tasks.create_task(self._openers.run())
                 async for snapshot in discovery.watch_peers():
                     self._on_peers(snapshot)
         finally:
@@ -118,6 +122,7 @@ class Reach:
         self._publish(self._table.set_peers(keys))
         self._client.set_targets(wanted)
         self._pings.set_targets(wanted)
+        self._openers.set_peers(snapshot)
 
     async def ping(self, key: PublicKey, address: str, timeout_s: float) -> PingOutcome:
         """Pings a peer for somebody who asks. An answer is a proof as that of a probe is. Raises NotFound, NotReady."""
@@ -137,6 +142,7 @@ class Reach:
         self._verdict.note((report.mapping, report.external_endpoint), time.monotonic())
         self._report_changed.set()
         self._seen = report
+        self._openers.set_report(report)
         if self._port_mapping is not None:
             self._port_mapping.use_report(report)
         self._publish_report()

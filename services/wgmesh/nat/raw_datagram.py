@@ -43,6 +43,11 @@ def stun_answer_filter(version: int, port: int) -> bytes:
     return b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
 
 
+def silent_filter() -> bytes:
+    """Returns a filter program that accepts nothing, for a socket that only sends."""
+    return _INSTRUCTION.pack(_RETURN, 0, 0, 0)
+
+
 def encapsulate(payload: bytes, source: tuple[IPAddress, int], destination: tuple[IPAddress, int]) -> bytes:
     """Returns the UDP header and payload, with the checksum over the pseudo header (RFC 768, RFC 8200 section 8.1).
 

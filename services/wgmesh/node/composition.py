@@ -29,6 +29,7 @@ from wgmesh.core.model import (
     RefusedRoute,
     SelfDescription,
 )
+from wgmesh.core.model import Mapping as NatMapping
 from wgmesh.core.network_index import NetworkIndex
 from wgmesh.node.addresses import AddressBook, Contest, OwnAddresses
 from wgmesh.node.firewalls import suspicion
@@ -103,7 +104,8 @@ class Composer:
         contests = self._addresses.contests(self._own_key, own, peers)
         verdicts = {peer.public_key: self._judge(peer, observed, world, now) for peer in peers}
         retained, unwanted = self._unnamed_peers(peers, observed, excluded, now)
-        approaches = self._handshakes.approaches(peers, observed, now, _routed(world.device))
+        opens = world.paths.report.enabled and world.paths.report.mapping is not NatMapping.NONE
+        approaches = self._handshakes.approaches(peers, observed, now, _routed(world.device), opens=opens)
         desired = self._desired_peers(peers, approaches, contests) + tuple(peer for peer, _ in retained)
         advertised: dict[PublicKey, Iterable[IPNetwork]] = {peer.public_key: peer.routable_networks for peer in peers}
         advertised |= {peer.public_key: peer.routable_networks for peer, _ in retained}

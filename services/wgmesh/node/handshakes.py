@@ -10,6 +10,10 @@ That holds at addresses that have answered us. At all others, which anybody can 
 (`strangers.py`); between its tries it is configured without an endpoint: so it can come in, and the device is silent. A
 candidate inside a network that the device routes to a peer is passed over: the tunnel would run through a tunnel.
 
+A first packet that comes before the peer's own has left its NAT makes some NATs give the peer another port. So where
+we are behind a NAT, or do not know, nothing goes to an address beyond the peer's NAT in the first half second: in that
+time both sides send openers (nat/openers.py).
+
 A connected peer keeps its endpoint, unless it does not answer (`detours.py`).
 """
 
@@ -18,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from wgmesh.core.model import Candidate, Endpoint, ObservedPeer, Peer, PublicKey
+from wgmesh.core.model import Candidate, CandidateSource, Endpoint, ObservedPeer, Peer, PublicKey
 from wgmesh.core.network_index import NetworkIndex, host_network
 from wgmesh.core.wireguard_times import REJECT_AFTER_S
 from wgmesh.node.detours import Detours
@@ -36,6 +40,7 @@ PASSIVE_NATIVE_S = (
 # After a restart of ours the other side believes in the session of our last life, and never initiates. Only where it
 # has restarted too does it, so it gets the time of one handshake.
 PASSIVE_MET_S = 0.3
+OPENING_S = 0.5  # a round trip on the internet: what tells us of the peer has told the peer of us by then
 PASSIVE_FOREIGN_S = 6.0  # upstream configures its peers on a 5 s tick and initiates by itself
 HURRY_GAPS_S = (0.12, 0.5, 1.5, 4.0)  # the first for a responder a moment late, the others for slow paths
 RETRY_GAP_S = 6.0  # above WireGuard's own retry of 5 s, so that it is used before the next candidate is tried
@@ -80,12 +85,14 @@ class HandshakeTable:
         self._attempts: dict[PublicKey, Attempt] = {}
         self._strangers = Strangers(own_key)
         self._detours = Detours()
+        self._opened_at: dict[PublicKey, dict[Endpoint, float]] = {}
 
     def keep(self, keys: Iterable[PublicKey]) -> None:
         """Forgets the attempts of all other peers."""
         wanted = frozenset(keys)
         self._attempts = {key: attempt for key, attempt in self._attempts.items() if key in wanted}
         self._detours.keep(wanted)
+        self._opened_at = {key: opened for key, opened in self._opened_at.items() if key in wanted}
 
     def next_at(self) -> float | None:
         due = [attempt.next_at for attempt in self._attempts.values()]
@@ -98,15 +105,30 @@ class HandshakeTable:
         observed: Mapping[PublicKey, ObservedPeer],
         now: float,
         routed: NetworkIndex[None] = _NO_ROUTES,
+        *,
+        opens: bool = False,
     ) -> dict[PublicKey, Approach]:
-        """Decides how to configure all peers at `now`, given what the device has of them and routes into itself."""
+        """Decides how to configure all peers at `now`, given what the device has of them and routes into itself.
+
+        `opens`: openers have to be on their way first.
+        """
         in_turn = sorted(peers, key=lambda peer: self._precedence(peer, now))
-        return {peer.public_key: self.approach(peer, observed.get(peer.public_key), now, routed) for peer in in_turn}
+        return {
+            peer.public_key: self.approach(peer, observed.get(peer.public_key), now, routed, opens=opens)
+            for peer in in_turn
+        }
 
     def approach(
-        self, peer: Peer, observed: ObservedPeer | None, now: float, routed: NetworkIndex[None] = _NO_ROUTES
+        self,
+        peer: Peer,
+        observed: ObservedPeer | None,
+        now: float,
+        routed: NetworkIndex[None] = _NO_ROUTES,
+        *,
+        opens: bool = False,
     ) -> Approach:
         """Decides how to configure `peer` at `now`."""
+        self._note_opening(peer, now, opens=opens)
         handshake_at = observed.handshake_at if observed else None
         keepalive_s = self._keepalive_s(peer)
         if handshake_at is not None and now - handshake_at < REJECT_AFTER_S + RENEWAL_S:
@@ -143,6 +165,16 @@ class HandshakeTable:
         dead = None if elsewhere is None else observed.endpoint
         return Approach(endpoint=elsewhere, keepalive_s=keepalive_s, dead_endpoint=dead)
 
+    def _note_opening(self, peer: Peer, now: float, *, opens: bool) -> None:
+        """Notes since when openers are on the way to each address beyond the peer's NAT."""
+        before = self._opened_at.get(peer.public_key, {})
+        reflexive = [each.endpoint for each in peer.candidates if opens and _is_reflexive(each)]
+        self._opened_at[peer.public_key] = {endpoint: before.get(endpoint, now) for endpoint in reflexive}
+
+    def _held_until(self, peer: Peer, candidate: Candidate) -> float | None:
+        opened_at = self._opened_at[peer.public_key].get(candidate.endpoint)
+        return None if opened_at is None else opened_at + OPENING_S
+
     def _precedence(self, peer: Peer, now: float) -> tuple[bool, bool, int, float]:
         """Who is tried before others where not all can be: who has shown to be somebody, then who was tried least."""
         attempt = self._attempts.get(peer.public_key)
@@ -176,6 +208,10 @@ class HandshakeTable:
         candidate = self._choose(peer, usable, attempt.try_count, now)
         if candidate is None:
             return self._wait(peer, attempt, observed, now, usable)
+        held_until = self._held_until(peer, candidate)
+        if held_until is not None and now < held_until:
+            self._attempts[peer.public_key] = attempt = replace(attempt, next_at=held_until)
+            return self._between(peer, attempt, observed.handshake_at if observed else None)
         if observed is not None and observed.handshake_at is None:
             # Leave it out once; the composition that follows at once finds it absent and initiates.
             self._attempts[peer.public_key] = replace(attempt, next_at=now)
@@ -237,6 +273,15 @@ class HandshakeTable:
 
 def _usable(peer: Peer, routed: NetworkIndex[None]) -> list[Candidate]:
     return [each for each in peer.candidates if routed.around(host_network(each.endpoint.host)) is None]
+
+
+def _is_reflexive(candidate: Candidate) -> bool:
+    """Whether a NAT of the peer's may stand before this address: that none does cannot be told from here.
+
+    IPv6 is not translated.
+    """
+    host = candidate.endpoint.host
+    return host.version == 4 and not host.is_private and candidate.source is not CandidateSource.LAN
 
 
 def _known(attempt: Attempt, now: float) -> Attempt:

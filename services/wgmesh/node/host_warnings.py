@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wgmesh.core.model import ObservedDevice, Overlap
+from wgmesh.core.model import NatReport, ObservedDevice, Overlap
 from wgmesh.node.addresses import OwnAddresses
 from wgmesh.v1 import node_service_pb2 as node_pb2
 
@@ -12,8 +12,20 @@ SHOWN_MAX = 8  # a status that fits a screen; more of them have one cause
 
 OVERLAP = "network-overlap"
 UNGUARDED = "mesh-addresses-not-guarded"
+UNOPENED = "no-raw-sockets"
 
 CHOOSE = "choose another network with --mesh-subnet, the same on every node"
+
+
+def nat_warnings(report: NatReport) -> list[node_pb2.Warning]:
+    """Whether the nat process may speak from WireGuard's own port."""
+    if report.external_endpoint is None or report.from_wireguard_port:
+        return []
+    text = (
+        "The nat process may not open raw sockets, so the port at which the outside sees this node is a guess, "
+        "and peers behind some NATs are not reached. Let the node have CAP_NET_RAW."
+    )
+    return [node_pb2.Warning(code=UNOPENED, text=text)]
 
 
 def host_warnings(device: ObservedDevice | None, own: OwnAddresses) -> list[node_pb2.Warning]:

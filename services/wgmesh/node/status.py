@@ -15,7 +15,7 @@ from wgmesh.core.hostname import same_hostname
 from wgmesh.core.model import ApplyOutcome, Ban, IPNetwork, ObservedPeer, Path, Peer, PublicKey, RefusedRoute
 from wgmesh.node.addresses import Contest
 from wgmesh.node.composition import Composition, World, path_word
-from wgmesh.node.host_warnings import host_warnings
+from wgmesh.node.host_warnings import host_warnings, nat_warnings
 from wgmesh.node.liveness import Liveness, Verdict
 from wgmesh.node.service_health import service_healths
 from wgmesh.node.settings import NodeSettings
@@ -274,7 +274,7 @@ def warnings(settings: NodeSettings, picture: Picture) -> list[node_pb2.Warning]
     found = []
     if picture.problem:
         found.append(node_pb2.Warning(code="device-unavailable", text=picture.problem))
-    found += host_warnings(world.device, composition.addresses)
+    found += host_warnings(world.device, composition.addresses) + nat_warnings(world.paths.report)
     if not settings.secret.is_known_version:
         found.append(
             node_pb2.Warning(

@@ -178,6 +178,7 @@ def _nat(settings: MeshSettings, layout: MeshLayout) -> NatSettings:
         ipv6=settings.ipv6,
         port_mapping=settings.port_mapping,
         mesh_networks=(mesh_ipv4_network(layout, settings.mesh_subnet), layout.ipv6_network),
+        punching=settings.punching,
     )
 
 

@@ -34,6 +34,12 @@ WAN_ADDRESS = "44.130.0.1"
 _INPUT_DROP = "chain input { type filter hook input priority 0; policy accept; iifname wan ct state new drop; }\n"
 _POSTROUTING = "chain post { type nat hook postrouting priority srcnat; policy accept; oifname wan masquerade %s; }\n"
 CONE = f"table ip nat {{ {_POSTROUTING % ''} {_INPUT_DROP} }}\n"
+# Just that: what most guides to a home router show.
+REMEMBERS = f"table ip nat {{ {_POSTROUTING % ''} }}\n"
+RESTRICTED_CHANGING = (
+    "table ip nat { chain post { type nat hook postrouting priority srcnat; policy accept;"
+    f" oifname wan udp sport 51820 masquerade to :40000; oifname wan masquerade; }}\n{_INPUT_DROP} }}\n"
+)
 SYMMETRIC = f"table ip nat {{ {_POSTROUTING % 'random,fully-random'} {_INPUT_DROP} }}\n"
 _NEXT_PORTS = ",".join(f"{number}:{20000 + number}" for number in range(4096))
 SEQUENTIAL = (

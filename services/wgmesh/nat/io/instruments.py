@@ -59,6 +59,10 @@ class PathInstruments:
             [self._observe_port_mapping],
             description="1 for the protocol by which the router forwards our port, as STUN confirms.",
         )
+        self._openers = meter.create_counter(
+            "wgmesh_nat_openers_sent", description="Datagrams with a low TTL that open our own NAT towards a peer."
+        )
+        self._openers.add(0)
 
     def retain(self, keys: Collection[PublicKey]) -> None:
         """Forgets everything about other peers; their series end."""
@@ -81,6 +85,10 @@ class PathInstruments:
         self._end_span(key, answered=True)
         self._windows.setdefault(key, RttWindow()).add(rtt_s, time.monotonic())
         self._rtt.record(rtt_s, {"peer_key": key.short})
+
+    def opened(self) -> None:
+        """Counts an opener."""
+        self._openers.add(1)
 
     def close(self) -> None:
         """Ends what is still open."""

@@ -25,13 +25,14 @@ RECEIVE_BUFFER_BYTES = 65536  # a handful of answers; a flood with the right por
 class WireGuardPortSocket(socket.socket):
     """A raw socket that reads and writes like a UDP socket bound to WireGuard's port. Raises PermissionError."""
 
-    def __init__(self, family: socket.AddressFamily, port: int) -> None:
+    def __init__(self, family: socket.AddressFamily, port: int, program: bytes = b"") -> None:
+        """`program` filters what is read; without one that is the answers of STUN servers."""
         super().__init__(family, socket.SOCK_RAW, UDP_PROTOCOL)
         self._port = port
         try:
             self.setblocking(False)
             self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-            self._attach(stun_answer_filter(4 if family == socket.AF_INET else 6, port))
+            self._attach(program or stun_answer_filter(4 if family == socket.AF_INET else 6, port))
         except OSError:
             self.close()
             raise
@@ -51,9 +52,16 @@ class WireGuardPortSocket(socket.socket):
     def sendto(self, data: bytes, address: Any) -> int:  # type: ignore[override]
         """Sends one datagram from WireGuard's port to `(host, port, ...)`. Raises OSError."""
         to = Endpoint.of(address[0], address[1])
-        source = source_address(to)
-        datagram = encapsulate(data, (source, self._port), (to.host, to.port))
-        return super().sendto(datagram, (str(to.host), 0))  # the second member of a raw address is no port
+        return super().sendto(self._datagram(data, to), (str(to.host), 0))  # a raw address has no port but 0
+
+    def send_dying(self, data: bytes, to: Endpoint, ttl: int) -> None:
+        """Sends one datagram from WireGuard's port that lives for so many hops. Raises OSError."""
+        is_ipv4 = to.host.version == 4
+        level, kind = (socket.IPPROTO_IP, socket.IP_TTL) if is_ipv4 else (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT)
+        self.sendmsg([self._datagram(data, to)], [(level, kind, struct.pack("i", ttl))], 0, (str(to.host), 0))
+
+    def _datagram(self, data: bytes, to: Endpoint) -> bytes:
+        return encapsulate(data, (source_address(to), self._port), (to.host, to.port))
 
     def _attach(self, program: bytes) -> None:
         instructions = ctypes.create_string_buffer(program, len(program))
