@@ -141,6 +141,20 @@ def test_a_peer_with_a_fresh_handshake_gets_nothing_and_with_a_lost_one_at_once(
     assert openers.take_due(NOW + 10 + REJECT_AFTER_S) == [Opener(AWAY, TTLS[0])]
 
 
+def test_a_tunnel_that_worked_ends_the_long_pauses() -> None:
+    times = [at for at, _ in sent(opening([peer()]), until=HOUR_S)]
+    last, following = max(pairwise(times), key=lambda pair: pair[1] - pair[0])
+    assert following > last + REJECT_AFTER_S
+    openers = opening([peer()])
+    sent(openers, until=last)
+    connected = replace(peer(), candidates=(replace(candidate(AWAY), proven_at=NOW + last),))
+    openers.set_peers([connected], OWN, NOW + last)
+
+    openers.set_peers([connected], OWN, NOW + last + REJECT_AFTER_S)
+
+    assert openers.take_due(NOW + last + REJECT_AFTER_S) == [Opener(AWAY, TTLS[0])]
+
+
 def test_a_host_without_nat_opens_nothing_and_one_that_does_not_know_neither() -> None:
     for report in (NOT_BEHIND_A_NAT, NatReport(enabled=True), NatReport()):
         openers = opening([peer()], report)

@@ -79,10 +79,7 @@ class Openers:
         """Opens towards exactly these peers, as far as they have no tunnel."""
         wanted: dict[Endpoint, tuple[IPNetwork, bool]] = {}
         for peer in peers:
-            if peer.public_key == own:
-                continue
-            if _is_connected(peer, now):
-                self._forget(peer)
+            if peer.public_key == own or _is_connected(peer, now):
                 continue
             for candidate in [each for each in peer.candidates if _is_reflexive(each)][:CANDIDATES_MAX]:
                 place = owner_network(candidate.endpoint.host)
@@ -132,14 +129,6 @@ class Openers:
     def _pause_ends(self, to: Endpoint, place: IPNetwork, has_answered: bool) -> float:
         own = self._pauses.until(to) or 0.0
         return own if has_answered else max(own, min(each.until(place) or 0.0 for each in self._strange))
-
-    def _forget(self, peer: Peer) -> None:
-        """A tunnel that works ends the pauses: when it is lost, the first burst comes at once again."""
-        for candidate in peer.candidates:
-            if candidate.proven_at is not None:
-                self._pauses.forget(candidate.endpoint)
-                for each in self._strange:
-                    each.forget(owner_network(candidate.endpoint.host))
 
 
 def _is_connected(peer: Peer, now: float) -> bool:
