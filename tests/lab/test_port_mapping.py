@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -147,7 +147,7 @@ def test_where_stun_sees_another_address_than_the_router_names_the_mapping_is_sh
     assert f"Port mapping: PCP {VICTIM}:{port}, unconfirmed: STUN does not see this host at {VICTIM}, renewed" in text
 
 
-def nonces(frames: list[bytes]) -> Iterator[tuple[int, bytes]]:
+def nonces(frames: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """The internal port and the nonce of each MAP of PCP that was sent (RFC 6887, figures 2 and 9)."""
     for frame in frames:
         packet = frame[14:]
