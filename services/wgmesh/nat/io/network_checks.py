@@ -12,7 +12,6 @@ from contextlib import suppress
 from wgmesh.core.errors import Busy, NotReady, NotSupported
 from wgmesh.core.model import Endpoint, IPAddress
 from wgmesh.nat.check.findings import CheckEvent, Finding
-from wgmesh.nat.check.machine import THROW_AWAY_CHANNELS, NetworkCheck, Scene
 from wgmesh.nat.io.raw_stun import neighbour_port_sockets, source_address, wireguard_port_sockets
 from wgmesh.nat.io.stun_session import StunSession, local_addresses
 from wgmesh.runtime.clock import CLOCK
@@ -47,6 +46,8 @@ class NetworkChecks:
             self._is_running = False
 
     async def _findings(self, stun: StunSession) -> AsyncGenerator[Finding, None]:
+        from wgmesh.nat.check.machine import NetworkCheck, Scene  # most nodes never check: a start need not read it
+
         try:
             sockets, is_wireguard_port = _open(stun.wireguard_port, ipv6=self._ipv6)
         except OSError as error:
@@ -76,6 +77,8 @@ class NetworkChecks:
 
 def _open(port: int, *, ipv6: bool) -> tuple[dict[str, socket.socket], bool]:
     """Opens all sockets by channel; says whether those named ipv4 and ipv6 speak from WireGuard's own port."""
+    from wgmesh.nat.check.machine import THROW_AWAY_CHANNELS
+
     is_wireguard_port = True
     try:
         sockets = wireguard_port_sockets(port, ipv6=ipv6)
