@@ -14,7 +14,6 @@ from wgmesh.core.addressing import derive_ipv4, derive_ipv6
 from wgmesh.core.keys.keyschedule import derive
 from wgmesh.core.keys.secret import Secret
 from wgmesh.core.model import (
-    SIGHTINGS_ANNOUNCED_MAX,
     Candidate,
     CandidateSource,
     DesiredPeer,
@@ -33,6 +32,7 @@ from wgmesh.core.model import (
     SelfDescription,
     Sighting,
 )
+from wgmesh.core.outside import SIGHTINGS_ANNOUNCED_MAX
 from wgmesh.core.wireguard_times import REJECT_AFTER_S
 from wgmesh.node.composition import SEEN_MAX, Composer, Composition, World
 from wgmesh.node.handshakes import INITIATOR_KEEPALIVE_S, RETRY_GAP_S

@@ -285,9 +285,6 @@ class Sighting:
     peers: int = 0
 
 
-SIGHTINGS_ANNOUNCED_MAX = 2  # an honest server's and a lying one's; each costs our peers datagrams
-
-
 @dataclass(frozen=True, slots=True)
 class PortMapping:
     """What the router forwards to us. `detail` says why nothing, or why it is not confirmed: half a sentence.

@@ -46,6 +46,11 @@ class NetworkIndex(Generic[ValueT]):
         return self._entries[self._sorted[at]] if is_inside else None
 
 
+def is_within(host: IPAddress, networks: Iterable[IPNetwork]) -> bool:
+    """Whether an address lies in one of a few networks."""
+    return any(host.version == network.version and host in network for network in networks)
+
+
 def host_network(address: IPAddress) -> IPNetwork:
     """The network of one address."""
     return ipaddress.ip_network((address, address.max_prefixlen))

@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wgmesh.core.model import Candidate, CandidateSource, Endpoint, IPNetwork, Mapping, NatReport, Peer, PublicKey
+from wgmesh.core.candidate_kinds import has_answered, is_reflexive
+from wgmesh.core.model import Candidate, Endpoint, IPNetwork, Mapping, NatReport, Peer, PublicKey
 from wgmesh.core.network_index import owner_network
 from wgmesh.core.pauses import Pauses
 from wgmesh.core.ratelimit import TokenBucket
@@ -81,7 +82,7 @@ class Openers:
         for peer in peers:
             if peer.public_key == own or _is_connected(peer, now):
                 continue
-            for candidate in [each for each in peer.candidates if _is_reflexive(each)][:CANDIDATES_MAX]:
+            for candidate in [each for each in peer.candidates if is_reflexive(each)][:CANDIDATES_MAX]:
                 place = owner_network(candidate.endpoint.host)
                 wanted.setdefault(candidate.endpoint, (place, _has_answered(peer, candidate)))
         newcomers = [to for to in wanted if to not in self._wanted]
@@ -93,8 +94,8 @@ class Openers:
         if not self._is_translated:
             return []
         openers = []
-        for to, (place, has_answered) in tuple(self._wanted.items()):
-            if to not in self._bursts and self._begin(to, place, has_answered, now):
+        for to, (place, is_known) in tuple(self._wanted.items()):
+            if to not in self._bursts and self._begin(to, place, is_known, now):
                 self._bursts[to] = _Burst(now)
                 self._wanted[to] = self._wanted.pop(to)  # of several at one address each has its turn
             burst = self._bursts.get(to)
@@ -114,34 +115,27 @@ class Openers:
         if not self._is_translated:
             return None
         due = (
-            self._bursts[to].due_at if to in self._bursts else self._pause_ends(to, place, has_answered)
-            for to, (place, has_answered) in self._wanted.items()
+            self._bursts[to].due_at if to in self._bursts else self._pause_ends(to, place, is_known)
+            for to, (place, is_known) in self._wanted.items()
         )
         return min(due, default=None)
 
-    def _begin(self, to: Endpoint, place: IPNetwork, has_answered: bool, now: float) -> bool:
+    def _begin(self, to: Endpoint, place: IPNetwork, is_known: bool, now: float) -> bool:
         if not self._pauses.is_over(to, now):
             return False
-        if not has_answered and not any(each.begin(place, now) for each in self._strange):
+        if not is_known and not any(each.begin(place, now) for each in self._strange):
             return False
         return self._pauses.begin(to, now)
 
-    def _pause_ends(self, to: Endpoint, place: IPNetwork, has_answered: bool) -> float:
+    def _pause_ends(self, to: Endpoint, place: IPNetwork, is_known: bool) -> float:
         own = self._pauses.until(to) or 0.0
-        return own if has_answered else max(own, min(each.until(place) or 0.0 for each in self._strange))
+        return own if is_known else max(own, min(each.until(place) or 0.0 for each in self._strange))
 
 
 def _is_connected(peer: Peer, now: float) -> bool:
     return any(each.proven_at is not None and now - each.proven_at < REJECT_AFTER_S for each in peer.candidates)
 
 
-def _is_reflexive(candidate: Candidate) -> bool:
-    """Whether it may be an address at which the outside sees the peer. 100.64.0.0/10 counts: carriers' NATs use it."""
-    return candidate.source is not CandidateSource.LAN and not candidate.endpoint.host.is_private
-
-
 def _has_answered(peer: Peer, candidate: Candidate) -> bool:
     """Whether the peer has answered us from there, and has not been asked there in vain since."""
-    control = peer.control_endpoint
-    is_there = control is not None and control.host == candidate.endpoint.host
-    return peer.silence is None and (is_there or candidate.proven_at is not None)
+    return peer.silence is None and has_answered(peer, candidate)

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from wgmesh.core.model import (
-    SIGHTINGS_ANNOUNCED_MAX,
     CandidateSource,
     DesiredDevice,
     DesiredPeer,
@@ -31,6 +29,7 @@ from wgmesh.core.model import (
 )
 from wgmesh.core.model import Mapping as NatMapping
 from wgmesh.core.network_index import NetworkIndex
+from wgmesh.core.outside import seen_outside
 from wgmesh.node.addresses import AddressBook, Contest, OwnAddresses
 from wgmesh.node.firewalls import suspicion
 from wgmesh.node.handshakes import Approach, HandshakeTable
@@ -283,7 +282,7 @@ def _outside(report: NatReport) -> tuple[Endpoint, ...]:
     What the router forwards comes first, if STUN agrees with its address. Of the other ports of that address only one
     that all servers see leads here.
     """
-    seen = (report.external_endpoint,) if report.external_endpoint is not None else _divided(report)
+    seen = seen_outside(report)
     mapped = report.port_mapping.external_endpoint
     if mapped is None or not report.port_mapping.is_confirmed:
         return seen
@@ -291,11 +290,6 @@ def _outside(report: NatReport) -> tuple[Endpoint, ...]:
     return tuple(dict.fromkeys((mapped, *others)))
 
 
-def _divided(report: NatReport) -> tuple[Endpoint, ...]:
-    return tuple(sighting.endpoint for sighting in report.sightings[:SIGHTINGS_ANNOUNCED_MAX])
-
-
-@lru_cache(HOSTS_REMEMBERED)
 def _host_network(address: IPAddress) -> IPNetwork:
     """The network of one address. The standard library makes it by way of text, for each peer in each turn."""
     return ipaddress.ip_network(address)

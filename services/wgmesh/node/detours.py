@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wgmesh.core.candidate_kinds import has_answered
 from wgmesh.core.model import Candidate, Endpoint, ObservedPeer, Peer, PublicKey
-from wgmesh.node.strangers import has_answered
 
 TRY_S = 6.0  # above WireGuard's own retry of 5 s, so that an address is used before the next one is tried
 # The silence of a path is seen seconds after it began, and the peer may have spoken from elsewhere by then.

@@ -22,11 +22,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from wgmesh.core.model import Candidate, CandidateSource, Endpoint, ObservedPeer, Peer, PublicKey
+from wgmesh.core.candidate_kinds import has_answered, is_reflexive
+from wgmesh.core.model import Candidate, Endpoint, ObservedPeer, Peer, PublicKey
 from wgmesh.core.network_index import NetworkIndex, host_network
 from wgmesh.core.wireguard_times import REJECT_AFTER_S
 from wgmesh.node.detours import Detours
-from wgmesh.node.strangers import Strangers, has_answered, is_possessing
+from wgmesh.node.strangers import Strangers, is_possessing
 
 KEEPALIVE_S = 25  # upstream's value: below the 30 s after which common NATs forget a UDP flow
 # WireGuard restarts this timer with every packet, also one received, so of two sides with one interval chance decides
@@ -168,7 +169,7 @@ class HandshakeTable:
     def _note_opening(self, peer: Peer, now: float, *, opens: bool) -> None:
         """Notes since when openers are on the way to each address beyond the peer's NAT."""
         before = self._opened_at.get(peer.public_key, {})
-        reflexive = [each.endpoint for each in peer.candidates if opens and _is_reflexive(each)]
+        reflexive = [each.endpoint for each in peer.candidates if opens and _is_translated(each)]
         self._opened_at[peer.public_key] = {endpoint: before.get(endpoint, now) for endpoint in reflexive}
 
     def _held_until(self, peer: Peer, candidate: Candidate) -> float | None:
@@ -275,13 +276,12 @@ def _usable(peer: Peer, routed: NetworkIndex[None]) -> list[Candidate]:
     return [each for each in peer.candidates if routed.around(host_network(each.endpoint.host)) is None]
 
 
-def _is_reflexive(candidate: Candidate) -> bool:
+def _is_translated(candidate: Candidate) -> bool:
     """Whether a NAT of the peer's may stand before this address: that none does cannot be told from here.
 
     IPv6 is not translated.
     """
-    host = candidate.endpoint.host
-    return host.version == 4 and not host.is_private and candidate.source is not CandidateSource.LAN
+    return candidate.endpoint.host.version == 4 and is_reflexive(candidate)
 
 
 def _known(attempt: Attempt, now: float) -> Attempt:

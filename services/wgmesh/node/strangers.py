@@ -86,12 +86,6 @@ class Strangers:
         return whole_s * (1.0 + JITTER * (digest[0] / 255))
 
 
-def has_answered(peer: Peer, candidate: Candidate) -> bool:
-    """Whether this peer has answered us from the address of this candidate, or has had a handshake there."""
-    control = peer.control_endpoint
-    return candidate.proven_at is not None or (control is not None and control.host == candidate.endpoint.host)
-
-
 def is_possessing(peer: Peer) -> bool:
     """Whether it has shown to be somebody: by its key, or by an answer from another address than the one tried."""
     return peer.possession_at is not None or peer.control_endpoint is not None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from wgmesh.core.errors import MalformedMessage
 from wgmesh.core.model import Endpoint, IPAddress, PublicKey
+from wgmesh.core.network_index import is_within
 from wgmesh.core.wire.announcement import DATAGRAM_BUDGET_BYTES, MAX_CANDIDATES
 from wgmesh.core.wire.envelope import PROTOCOL, MessageType, plaintext_of, plaintext_room
 from wgmesh.core.wire.jsonstrict import Members
@@ -69,7 +70,7 @@ def is_likely_public(host: IPAddress) -> bool:
     """Whether an address is of the kind that everybody can reach. 100.64.0.0/10 counts, as upstream has it."""
     if host.is_unspecified or host.is_loopback or host.is_multicast or host.is_link_local or host == _BROADCAST:
         return False
-    return not any(host.version == network.version and host in network for network in _PRIVATE)
+    return not is_within(host, _PRIVATE)
 
 
 def normalised(candidates: Iterable[Endpoint]) -> tuple[Endpoint, ...]:

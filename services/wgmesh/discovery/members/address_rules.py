@@ -6,6 +6,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from wgmesh.core.model import Endpoint, IPAddress, IPNetwork
+from wgmesh.core.network_index import is_within
 
 
 @dataclass(slots=True)
@@ -19,7 +20,7 @@ class AddressRules:
 
     def is_in_mesh(self, host: IPAddress) -> bool:
         """Whether an address lies inside the tunnel: never an endpoint of anything outside it."""
-        return any(host.version == network.version and host in network for network in self.mesh_networks)
+        return is_within(host, self.mesh_networks)
 
     def is_candidate(self, endpoint: Endpoint, heard_from: Endpoint | None = None) -> bool:
         """Whether WireGuard may be pointed at `endpoint`.

@@ -6,6 +6,7 @@ import struct
 from ipaddress import IPv4Address
 
 from wgmesh.core.model import IPAddress, Mapping, NatReport
+from wgmesh.core.network_index import is_within
 from wgmesh.core.settings import PRIVATE_NETWORKS
 
 _DESTINATION, _GATEWAY, _FLAGS, _METRIC, _MASK = 1, 2, 3, 6, 7  # columns of /proc/net/route
@@ -26,7 +27,7 @@ def default_gateway(table: str) -> IPv4Address | None:
 
 
 def is_private(host: IPAddress) -> bool:
-    return any(host.version == network.version and host in network for network in PRIVATE_NETWORKS)
+    return is_within(host, PRIVATE_NETWORKS)
 
 
 def is_behind_nat(report: NatReport, before: bool) -> bool:
